@@ -1,0 +1,79 @@
+"""What a prior is: a pretrained model that scores images. One interface for the starter and for diffusers models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+Modality = Literal["color", "normal"]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Where each image of a batch was seen from, relative to the subject. All tensors are [views]."""
+
+    azimuth: Tensor
+    """Radians, counter-clockwise seen from above; 0 looks at the subject's front (its −Y side)."""
+    elevation: Tensor
+    """Radians above the horizon."""
+    distance: Tensor
+    """Camera distance with the subject's longest side scaled to 1."""
+    fov_y: Tensor
+    """Vertical field of view, radians."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a prior recommends for its own use; a recipe may override the scales."""
+
+    geometry_scale: float
+    appearance_scale: float
+    geometry_time_start: tuple[float, float]
+    """Range of diffusion times, fractions of the schedule, when geometry refinement starts."""
+    geometry_time_end: tuple[float, float]
+    appearance_time_start: tuple[float, float]
+    appearance_time_end: tuple[float, float]
+    sizes: tuple[int, ...]
+    """Image sizes it accepts, pixels."""
+    modalities: tuple[Modality, ...]
+    camera_conditioned: bool
+    """False: the caller adds "front / side / back view" to the prompt."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An encoded text, ready to be used many times. ``data`` is the prior's own affair."""
+
+    data: Tensor
+
+
+class Prior(Protocol):
+    """A pretrained diffusion model over images in −1..1, background mid grey (0), row 0 at the top."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def identity(self) -> str:
+        """Name and content hash, stored with every result."""
+        ...
+
+    def encode_text(self, texts: list[str]) -> Condition:
+        """One row of ``data`` per text; the empty text is the unconditional one."""
+        ...
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Images [B,3,H,W] in −1..1 → the space that is noised (pixels or latents), differentiable."""
+        ...
+
+    def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Times [B] in 0..1 → signal and noise scales [B] with alpha² + sigma² = 1 (alpha² = ᾱ)."""
+        ...
+
+    def predict_noise(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """ε̂ for noisy encodings [B,…] at times [B] under conditions [B,…]; ``views`` None drops the camera."""
+        ...

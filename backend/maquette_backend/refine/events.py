@@ -1,0 +1,81 @@
+"""What a running job tells the outside, and what it asks of it. The worker implements these over the
+wire, ``python -m maquette_backend refine`` over the disk, tests in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from maquette_protocol.messages import Stage
+from maquette_protocol.recipe import ArrayRef
+from numpy.typing import NDArray
+
+Wish = Literal["go_on", "stop_and_keep", "cancel"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    stage: Stage
+    subject_id: str
+    step: int
+    steps: int
+    eta_secs: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class PreviewFrame:
+    """A lossy picture of a subject in the making, object space."""
+
+    subject_id: str
+    stage: Stage
+    step: int
+    topology: int
+    """Changes whenever the triangles do."""
+    positions: NDArray[np.float32]  # [V,3]
+    triangles: NDArray[np.int32]  # [F,3]
+    colors: NDArray[np.uint8] | None = None  # [V,3] sRGB
+    corner_uvs: NDArray[np.float32] | None = None  # [F,3,2]
+    texture: NDArray[np.uint8] | None = None  # [H,W,3] sRGB, row 0 at the bottom
+
+
+@dataclass(frozen=True)
+class RefinedSubject:
+    """A finished subject, object space."""
+
+    subject_id: str
+    same_topology: bool
+    positions: NDArray[np.float32]  # [V,3]
+    triangles: NDArray[np.int32]  # [F,3]
+    corner_uvs: NDArray[np.float32] | None  # [F,3,2]
+    base_color: NDArray[np.uint8] | None  # [H,W,3] sRGB, row 0 at the bottom
+
+
+class JobEvents(Protocol):
+    """Receives what a job reports. Calls must return quickly; they never block on a client."""
+
+    def progress(self, progress: Progress) -> None: ...
+    def preview_wanted(self) -> bool:
+        """False while nobody would see a preview: then none is computed."""
+        ...
+
+    def preview(self, frame: PreviewFrame) -> None: ...
+    def finished(self, subject: RefinedSubject) -> None: ...
+    def wish(self) -> Wish:
+        """Asked every step."""
+        ...
+
+
+class ArrayReader(Protocol):
+    def __call__(self, ref: ArrayRef) -> NDArray[np.generic]:
+        """The array behind a reference, its hash, type and shape checked."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """Holds a job's newest checkpoint: named tensors, atomically replaced (safetensors)."""
+
+    def save(self, arrays: Mapping[str, NDArray[np.generic]], about: Mapping[str, str]) -> None: ...
+    def load(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, str]] | None: ...

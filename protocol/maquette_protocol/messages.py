@@ -1,0 +1,229 @@
+"""Every message that travels, one frozen dataclass each, and one union per direction.
+
+A request carries nothing to match its answer by: the envelope does (``codec.Envelope.seq`` and
+``.re``). Arrays ride beside the control frame as raw payloads (``codec.Envelope.arrays``); a message
+that carries some says which in its docstring. New fields must have defaults; a field's type never
+changes; unknown fields are skipped by a receiver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .recipe import MeshRef, ArrayRef, Recipe
+
+JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
+Stage = Literal["waiting", "preparing", "geometry", "appearance", "baking", "done"]
+
+
+# ---- client → backend -----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Hello:
+    """First message on a connection."""
+
+    major: int
+    minor: int
+    client: str
+    """Free text for the log, e.g. ``maquette-blender 0.1.0``."""
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ping:
+    nonce: int
+
+
+@dataclass(frozen=True)
+class OfferBlob:
+    """Ask which parts of a blob the backend still lacks. Answered by ``BlobWanted``."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class PutChunk:
+    """Part of an offered blob. One payload array ``chunk`` (u1 [n]). Answered by ``ChunkStored``."""
+
+    sha256: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class GetChunk:
+    """Ask for part of a result blob. Answered by ``Chunk``."""
+
+    sha256: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class SubmitJob:
+    """Start a job, idempotently: same id and same recipe, same answer; same id and another recipe is
+    ``conflict``. Answered by ``JobStatus`` once the journal has it."""
+
+    job_id: str
+    """32 lower-case hex digits made by the client."""
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class AttachJob:
+    """Receive a job's events on this connection from now on. Answered by ``JobStatus``."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class CancelJob:
+    """End a job. With ``keep`` it stops early and delivers what it has. Answered by ``JobStatus``."""
+
+    job_id: str
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class ListJobs:
+    """Ask for the client's own jobs. Answered by ``JobList``."""
+
+
+@dataclass(frozen=True)
+class PreviewCredit:
+    """Allow ``count`` more previews of a job to be sent. Not answered."""
+
+    job_id: str
+    count: int
+
+
+# ---- backend → client -----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Welcome:
+    """Answer to ``Hello``."""
+
+    major: int
+    minor: int
+    backend: str
+    priors: tuple[str, ...]
+    device: str
+    """What computes, for people: ``CPU, 2 cores`` or ``NVIDIA …``."""
+    capabilities: tuple[str, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pong:
+    nonce: int
+
+
+@dataclass(frozen=True)
+class BlobWanted:
+    """Byte ranges still missing, as (start, end) pairs; empty when the blob is complete."""
+
+    sha256: str
+    missing: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ChunkStored:
+    """``complete`` once the whole blob is there and its hash was checked."""
+
+    sha256: str
+    offset: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Part of a blob. One payload array ``chunk`` (u1 [n])."""
+
+    sha256: str
+    offset: int
+    size: int
+    """Size of the whole blob."""
+
+
+@dataclass(frozen=True)
+class SubjectResult:
+    """One refined subject. ``mesh`` is in the object space of the subject that was sent."""
+
+    subject_id: str
+    mesh: MeshRef
+    same_topology: bool
+    """True when vertices and triangles correspond one to one to those that were sent."""
+    base_color: ArrayRef | None = None
+    """u1 [height, width, 3], sRGB, row 0 at the bottom (Blender's order)."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job's whole state; sent as an answer and whenever the state changes."""
+
+    job_id: str
+    state: JobState
+    queue_position: int = 0
+    """Jobs ahead of this one; 0 when running or ended."""
+    results: tuple[SubjectResult, ...] = ()
+    error_code: str = ""
+    error_message: str = ""
+    error_remedy: str = ""
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """Lossy, newest wins."""
+
+    job_id: str
+    stage: Stage
+    subject_id: str
+    step: int
+    """Steps done over all stages and subjects."""
+    steps: int
+    eta_secs: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Lossy, newest wins, costs one credit. Payload arrays, object space: ``positions`` f4 [V,3];
+    ``triangles`` i4 [F,3] when ``topology`` differs from the last preview's;
+    ``colors`` u1 [V,3] sRGB; or ``texture`` u1 [H,W,3] with ``corner_uvs`` f4 [F,3,2]."""
+
+    job_id: str
+    subject_id: str
+    stage: Stage
+    step: int
+    topology: int
+    """Changes whenever vertex count or triangles do."""
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    job_id: str
+    state: JobState
+    subjects: tuple[str, ...]
+    """The subjects' names."""
+    created_unix_secs: float
+
+
+@dataclass(frozen=True)
+class JobList:
+    jobs: tuple[JobSummary, ...]
+
+
+@dataclass(frozen=True)
+class Error:
+    """A request was refused, and nothing was changed by it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+ClientMessage = (
+    Hello | Ping | OfferBlob | PutChunk | GetChunk | SubmitJob | AttachJob | CancelJob | ListJobs | PreviewCredit
+)
+BackendMessage = (
+    Welcome | Pong | BlobWanted | ChunkStored | Chunk | JobStatus | JobProgress | Preview | JobList | Error
+)

@@ -1,0 +1,144 @@
+"""The recipe: everything that defines a job, and nothing that does not.
+
+A recipe is plain frozen data. It is stored on the refined object, replayed headless by
+``python -m maquette_backend refine``, hashed to recognise a repeated submission, and carries no
+array itself: arrays are content-addressed blobs, named by ``ArrayRef``.
+
+Conventions, stated once for the whole project: right-handed coordinates, Blender's Z up, metres;
+matrices are row-major and named ``to_from`` (``world = world_from_object @ object``); a camera looks
+along its own −Z with +Y up, as in Blender and OpenGL; angles here are radians (degrees exist only in
+the interface); an object's front is its own −Y, as in Blender's front view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+RECIPE_FORMAT = 1
+
+Mode = Literal["keep_topology", "remesh", "texture_only"]
+Matrix4 = tuple[
+    float, float, float, float, float, float, float, float,
+    float, float, float, float, float, float, float, float,
+]  # fmt: skip
+IDENTITY: Matrix4 = (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1)
+
+
+@dataclass(frozen=True)
+class ArrayRef:
+    """An array held as one raw little-endian C-order blob, named by the hash of its bytes."""
+
+    sha256: str
+    """64 lower-case hex digits."""
+    dtype: str
+    """One of ``limits.DTYPES``: ``u1 i4 f4`` and so on, little-endian."""
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MeshRef:
+    """A triangle mesh as blobs."""
+
+    positions: ArrayRef
+    """f4 [vertices, 3], object space, metres."""
+    triangles: ArrayRef
+    """i4 [triangles, 3], counter-clockwise seen from outside."""
+    corner_uvs: ArrayRef | None = None
+    """f4 [triangles, 3, 2]: one UV per triangle corner, or none."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One scene object to refine."""
+
+    subject_id: str
+    """32 lower-case hex digits, made by the client; stable over the job's life."""
+    name: str
+    """The object's name, for messages only."""
+    prompt: str
+    mesh: MeshRef
+    world_from_object: Matrix4 = IDENTITY
+    negative_prompt: str = ""
+    mode: Mode = "remesh"
+    strength: float = 0.5
+    """0..1. How far the surface may move: 1 is 10 % of the object's longest side."""
+    texture_size: int = 1024
+    """Side of the square texture, pixels."""
+
+
+@dataclass(frozen=True)
+class ContextObject:
+    """An object that is visible but never changed."""
+
+    name: str
+    mesh: MeshRef
+    world_from_object: Matrix4 = IDENTITY
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One of the artist's cameras (perspective)."""
+
+    name: str
+    world_from_camera: Matrix4
+    fov_y: float
+    """Vertical field of view, radians."""
+    aspect: float = 1.0
+    """Width over height."""
+
+
+@dataclass(frozen=True)
+class CameraRig:
+    """Where a job looks from: the artist's cameras, an automatic orbit, or both."""
+
+    cameras: tuple[Camera, ...] = ()
+    orbit: bool = True
+    orbit_elevation_min: float = 0.0873
+    """Radians above the horizon (5°)."""
+    orbit_elevation_max: float = 0.6981
+    """Radians above the horizon (40°)."""
+    jitter: float = 0.2618
+    """Radians; views are drawn this far around the artist's cameras (15°)."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How a prior's score becomes a gradient. ``None`` means the prior's own recommended value."""
+
+    geometry_scale: float | None = None
+    """Classifier-free guidance scale while geometry is refined."""
+    appearance_scale: float | None = None
+    """Classifier-free guidance scale while appearance is refined."""
+    view_dependent_prompts: bool = True
+    """Add "front / side / back view" where the prior was not itself trained on cameras."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """How long each stage runs and at what size. 0 steps skips a stage."""
+
+    geometry_steps: int = 200
+    appearance_steps: int = 250
+    grid_resolution: int = 64
+    """DMTet: cells along the longest side of the tetrahedral grid."""
+    views_per_step: int = 4
+    render_size: int = 64
+    """Pixels; a prior may round it to what it was trained on."""
+    preview_every: int = 10
+    """Steps between previews; 0 for none."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that defines a job. Equal recipes give equal results on the same machine."""
+
+    subjects: tuple[Subject, ...]
+    rig: CameraRig = field(default_factory=CameraRig)
+    context: tuple[ContextObject, ...] = ()
+    stages: Stages = field(default_factory=Stages)
+    guidance: Guidance = field(default_factory=Guidance)
+    prior: str = "starter"
+    """A name from the backend's list (``Welcome.priors``), never a path or repository id."""
+    seed: int = 0
+    format: int = RECIPE_FORMAT
