@@ -1,0 +1,107 @@
+"""Marching tetrahedra: a signed distance on a tetrahedral grid becomes a triangle mesh, differentiably.
+
+Shen et al. 2021, "Deep Marching Tetrahedra", section 3.2; the case analysis is Doi and Koide 1991. Vertices
+are differentiable in the grid's positions and in the signed distance; the choice of triangles is not.
+Negative is inside, and triangles are counter-clockwise seen from outside.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+"""The six edges of a tetrahedron, in the order in which ``TetEdges.tet_edges`` lists them."""
+
+
+@dataclass(frozen=True)
+class TetEdges:
+    """What depends on the tetrahedra only; computed once per grid so that a step costs little."""
+
+    edges: Tensor
+    """int64 [E,2]: every edge once, its smaller vertex first."""
+    tet_edges: Tensor
+    """int64 [T,6]: which edge each of a tetrahedron's ``EDGES`` is."""
+    table: Tensor
+    """int64 [16,6]: per case the local edges of up to two triangles, −1 where there is none."""
+
+
+def tet_edges(tets: Tensor) -> TetEdges:
+    """Number the edges of tetrahedra [T,4] (int64)."""
+    local = torch.tensor(EDGES, device=tets.device)
+    ends = tets[:, local].reshape(-1, 2).sort(dim=1).values
+    count = int(tets.max()) + 1 if len(tets) else 1
+    key, number = torch.unique(ends[:, 0] * count + ends[:, 1], return_inverse=True)
+    edges = torch.stack([key // count, key % count], dim=1)
+    return TetEdges(edges, number.reshape(-1, 6), torch.tensor(_case_table(), device=tets.device))
+
+
+def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tuple[Tensor, Tensor]:
+    """The zero level of ``sdf`` [V] on the grid (``vertices`` [V,3], ``tets`` int64 [T,4]).
+
+    Returns positions [N,3], differentiable in ``vertices`` and ``sdf``, and faces int64 [F,3], outward. The
+    mesh is closed wherever the level stays inside the grid. Both are empty when no sign changes. A distance
+    of exactly zero counts as outside; triangles there may have no area (``clean.drop_degenerate``).
+    """
+    with torch.no_grad():
+        inside = sdf < 0
+        crossing = inside[cache.edges[:, 0]] != inside[cache.edges[:, 1]]
+        number = torch.cumsum(crossing, 0) - 1
+        ends = cache.edges[crossing]
+        faces = _faces(inside, tets, cache, number)
+    start, end = vertices[ends[:, 0]], vertices[ends[:, 1]]
+    s, t = sdf[ends[:, 0]], sdf[ends[:, 1]]
+    # (p_a·s_b − p_b·s_a) / (s_b − s_a), written so that rounding cannot leave the edge
+    return start + (end - start) * (s / (s - t))[:, None], faces
+
+
+def _faces(inside: Tensor, tets: Tensor, cache: TetEdges, number: Tensor) -> Tensor:
+    """Triangles int64 [F,3] as indices into the sign-changing edges."""
+    flags = inside.to(torch.uint8)
+    case = flags[tets[:, 0]] + 2 * flags[tets[:, 1]] + 4 * flags[tets[:, 2]] + 8 * flags[tets[:, 3]]
+    cut = ((case != 0) & (case != 15)).nonzero()[:, 0]
+    local = cache.table[case[cut].long()]
+    edges = torch.gather(cache.tet_edges[cut], 1, local.clamp(min=0))
+    triangles = number[edges].reshape(-1, 3)
+    return triangles[local.reshape(-1, 3)[:, 0] >= 0]
+
+
+def _case_table() -> list[list[int]]:
+    """Row ``c`` lists the triangles when the vertices whose bits are set in ``c`` are inside."""
+    rows = []
+    for case in range(16):
+        inside = [v for v in range(4) if case >> v & 1]
+        outside = [v for v in range(4) if not case >> v & 1]
+        rows.append([-1] * 6 if len(inside) in (0, 4) else _case_row(inside, outside))
+    return rows
+
+
+def _case_row(inside: list[int], outside: list[int]) -> list[int]:
+    """Local edges of one case's triangles, derived on the tetrahedron 0, x, y, z.
+
+    There, corner 0 alone inside is cut by (01, 02, 03), whose normal (1,1,1) points away from it; corners 0
+    and 1 inside are cut by the quadrilateral (02, 03, 13, 12), whose normal (0,1,1) points to 2 and 3. Every
+    other case is one of these two under a rotation, that is an even permutation.
+    """
+    alone = inside if len(inside) == 1 else outside
+    if len(alone) == 1:
+        others = [v for v in range(4) if v != alone[0]]
+        corners = [_edge(alone[0], v) for v in _evened(alone, others)]
+        return [*(corners if alone is inside else corners[::-1]), -1, -1, -1]
+    (i, j), (k, m) = inside, _evened(inside, outside)
+    loop = [_edge(i, k), _edge(i, m), _edge(j, m), _edge(j, k)]
+    return [loop[0], loop[1], loop[2], loop[0], loop[2], loop[3]]
+
+
+def _evened(first: list[int], rest: list[int]) -> list[int]:
+    """``rest``, its last two swapped if that makes ``first + rest`` an even permutation of 0..3."""
+    order = first + rest
+    inversions = sum(a > b for a, b in itertools.combinations(order, 2))
+    return rest if inversions % 2 == 0 else [*rest[:-2], rest[-1], rest[-2]]
+
+
+def _edge(a: int, b: int) -> int:
+    return EDGES.index((min(a, b), max(a, b)))
