@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .recipe import MeshRef, ArrayRef, Recipe
+from .recipe import ArrayRef, MeshRef, Recipe
 
 JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
 Stage = Literal["waiting", "preparing", "geometry", "appearance", "baking", "done"]
