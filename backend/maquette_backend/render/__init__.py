@@ -1,0 +1,1 @@
+"""Differentiable rendering: cameras, the rasteriser interface and its implementations, antialiasing, shading."""

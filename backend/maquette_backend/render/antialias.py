@@ -1,0 +1,185 @@
+"""Antialiasing driven by silhouette edges: what gives a rendered image its gradient of visibility.
+
+nvdiffrast (Laine et al. 2020, section 3.5) starts from neighbouring pixels and looks for the silhouette among the
+edges of the triangles they show; once triangles are pixel-sized the edge belongs to neither and the gradient is lost.
+Here every silhouette edge looks for the pixel pairs it separates instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maquette_backend.render.edges import Topology
+
+_DEPTH_STEPS = 1 << 30
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """Silhouette edges of all views, S of them, cut at the near plane. Screen units are pixels."""
+
+    views: Tensor  # [S]
+    ends: Tensor  # [S,2] vertex ids
+    side: Tensor  # [S] ±1: the surface lies left (+) or right (−) of first → second
+    start: Tensor  # [S,3] x, y, z/w
+    stop: Tensor  # [S,3]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Places where a silhouette passes between two neighbouring pixel centres."""
+
+    segment: Tensor  # [K]
+    inside: Tensor  # [K] flat pixel index on the surface's side
+    outside: Tensor  # [K]
+    direction: Tensor  # [K] ±1: the inside lies towards +axis or −axis
+    depth: Tensor  # [K] z/w of the edge there
+    steep: Tensor  # [K] bool: this axis is the one that crosses the edge most squarely
+
+
+def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: Topology) -> Tensor:
+    """color [N,H,W,C], rast [N,H,W,4], pos [N,V,4] clip space, tri [F,3] → color [N,H,W,C] with blended silhouettes.
+
+    Differentiable in ``color`` and, through where the edges lie, in ``pos``. A pixel whose centre is less than half a
+    pixel from a silhouette receives the share of the surface on its other side.
+    """
+    n, h, w, channels = color.shape
+    with torch.no_grad():
+        segments = _silhouettes(pos, tri, topology, (h, w))
+        depth = torch.where(rast[..., 3] > 0, rast[..., 2], torch.inf).reshape(-1)
+        samples = [_nearest(_crossings(segments, axis, (n, h, w)), depth) for axis in (0, 1)]
+    flat = color.reshape(-1, channels)
+    targets, shares = [], []
+    for axis, found in enumerate(samples):
+        offset = _edge_offset(pos, segments, found, axis, (h, w))
+        share = -offset * found.direction - 0.5  # of the outside pixel if positive, else of the inside one
+        difference = flat.index_select(0, found.inside) - flat.index_select(0, found.outside)
+        targets.append(torch.where(share > 0, found.outside, found.inside))
+        shares.append(share[:, None] * difference)
+    return flat.index_add(0, torch.cat(targets), torch.cat(shares)).reshape(color.shape)
+
+
+def _facing(pos: Tensor, tri: Tensor) -> Tensor:
+    """[N,F] int8: +1 counter-clockwise on screen, −1 clockwise, 0 edge-on. Holds behind the eye too, as no w divides."""
+    n, count = pos.shape[0], tri.shape[0]
+    corners = pos[..., [0, 1, 3]].index_select(1, tri.long().reshape(-1)).reshape(n, count, 3, 3)
+    a = corners[:, :, 0]
+    ab, ac = corners[:, :, 1] - a, corners[:, :, 2] - a
+    return (a * torch.linalg.cross(ab, ac)).sum(-1).sign().to(torch.int8)
+
+
+def _silhouettes(pos: Tensor, tri: Tensor, topology: Topology, size: tuple[int, int]) -> _Segments:
+    """Edges whose triangles all lie on one side on screen, borders among them."""
+    facing = _facing(pos, tri)
+    beside = facing.index_select(1, topology.triangles.reshape(-1)).reshape(pos.shape[0], -1, 2)
+    side = (beside * topology.sides).sum(-1, dtype=torch.int8).sign()
+    views, edge = side.nonzero(as_tuple=True)
+    ends = topology.edges[edge]
+    a, b = _cut_at_near(pos[views, ends[:, 0]], pos[views, ends[:, 1]])
+    ahead = (a[:, 3] > 0) & (b[:, 3] > 0)
+    views, ends, side = views[ahead], ends[ahead], side[views, edge][ahead]
+    return _Segments(views, ends, side, _to_screen(a[ahead], size), _to_screen(b[ahead], size))
+
+
+def _cut_at_near(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Clip-space segments [S,4] without the part behind the near plane; wholly behind: w becomes 0."""
+    da, db = a[:, 2] + a[:, 3], b[:, 2] + b[:, 3]
+    if not bool(((da < 0) | (db < 0)).any()):
+        return a, b
+    t = (da / torch.where(da == db, 1.0, da - db))[:, None]
+    crossing = a + t * (b - a)
+    hidden = ((da < 0) & (db < 0))[:, None]
+    cut_a = torch.where((da < 0)[:, None], crossing, a)
+    cut_b = torch.where((db < 0)[:, None], crossing, b)
+    return torch.where(hidden, 0.0, cut_a), torch.where(hidden, 0.0, cut_b)
+
+
+def _to_screen(p: Tensor, size: tuple[int, int]) -> Tensor:
+    """Clip [S,4] → pixel x, y (centres at whole numbers) and z/w, [S,3]."""
+    h, w = size
+    ndc = p[:, :3] / p[:, 3:]
+    return torch.stack([(ndc[:, 0] + 1) * (w / 2) - 0.5, (ndc[:, 1] + 1) * (h / 2) - 0.5, ndc[:, 2]], 1)
+
+
+def _crossings(segments: _Segments, axis: int, shape: tuple[int, int, int]) -> _Samples:
+    """All crossings of segments with pixel rows (axis 0: the pair is along x) or columns (axis 1: along y).
+
+    Edges of any slope take part, though only steep ones are blended: a flat silhouette in front must still win the
+    pair against a steep one hidden behind it.
+    """
+    _, h, w = shape
+    lines, reach = (h, w) if axis == 0 else (w, h)
+    along_a, along_b = segments.start[:, 1 - axis], segments.stop[:, 1 - axis]
+    first = torch.ceil(torch.minimum(along_a, along_b).clamp(-1, lines)).clamp(min=0).long()
+    last = (torch.ceil(torch.maximum(along_a, along_b).clamp(-1, lines)) - 1).long()  # lines r with low <= r < high
+    count = (last - first + 1).clamp(min=0)
+    segment = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
+    line = torch.arange(len(segment), device=count.device) + (first - (torch.cumsum(count, 0) - count))[segment]
+    start, stop, along = segments.start[segment], segments.stop[segment], along_a[segment]
+    t = (line - along) / (along_b[segment] - along)
+    across = start[:, axis] + t * (stop[:, axis] - start[:, axis])
+    delta = stop - start
+    turn = -delta[:, 1] if axis == 0 else delta[:, 0]  # the left normal's component along the axis
+    direction = torch.where(turn * segments.side[segment] > 0, 1, -1)
+    low = torch.floor(across.clamp(-2, reach + 1)).long()
+    flat, step = _flat_index(segments.views[segment], line, low, axis, shape)
+    upper = direction > 0
+    steep = (delta[:, 1].abs() >= delta[:, 0].abs()) == (axis == 0)
+    found = _Samples(
+        segment=segment,
+        inside=torch.where(upper, flat + step, flat),
+        outside=torch.where(upper, flat, flat + step),
+        direction=direction,
+        depth=start[:, 2] + t * (stop[:, 2] - start[:, 2]),
+        steep=steep,
+    )
+    return _select(found, (low >= 0) & (low + 1 < reach))
+
+
+def _flat_index(views: Tensor, line: Tensor, low: Tensor, axis: int, shape: tuple[int, int, int]) -> tuple[Tensor, int]:
+    """Flat index of the lower pixel of each pair, and the distance to the upper one."""
+    _, h, w = shape
+    return ((views * h + line) * w + low, 1) if axis == 0 else ((views * h + low) * w + line, w)
+
+
+def _select(samples: _Samples, keep: Tensor) -> _Samples:
+    index = keep.nonzero()[:, 0]
+    return _Samples(*(getattr(samples, name)[index] for name in _Samples.__dataclass_fields__))
+
+
+def _nearest(samples: _Samples, depth: Tensor) -> _Samples:
+    """The samples to blend: not hidden, of several on one pixel pair the nearest, steep ones only."""
+    visible = (depth[samples.outside] > samples.depth) & torch.isfinite(depth[samples.inside])
+    samples = _select(samples, visible)
+    pair = torch.minimum(samples.inside, samples.outside)
+    order = torch.arange(len(pair), device=pair.device)
+    key = (((samples.depth.double().clamp(-1, 1) + 1) * (0.5 * _DEPTH_STEPS)).long() << 32) | order
+    best = torch.full(depth.shape, torch.iinfo(torch.int64).max, device=depth.device)
+    best.scatter_reduce_(0, pair, key, "amin")
+    return _select(samples, (best[pair] == key) & samples.steep)
+
+
+def _edge_offset(pos: Tensor, segments: _Segments, found: _Samples, axis: int, size: tuple[int, int]) -> Tensor:
+    """Signed distance [K] in pixels along the axis from the inside pixel's centre to the edge; differentiable.
+
+    The line through both ends is their homogeneous cross product, so ends behind the eye are no special case; taking
+    the pixel as origin first keeps it exact in 32 bits.
+    """
+    h, w = size
+    inside = found.inside % (h * w)
+    x = ((inside % w) + 0.5) * (2.0 / w) - 1
+    y = (torch.div(inside, w, rounding_mode="floor") + 0.5) * (2.0 / h) - 1
+    row = segments.views[found.segment] * pos.shape[1]
+    flat = pos.reshape(-1, 4)
+
+    def relative(end: int) -> tuple[Tensor, Tensor, Tensor]:
+        p = flat.index_select(0, row + segments.ends[found.segment, end])
+        return (p[:, 0] - x * p[:, 3]) * (w / 2), (p[:, 1] - y * p[:, 3]) * (h / 2), p[:, 3]
+
+    ax, ay, aw = relative(0)
+    bx, by, bw = relative(1)
+    cross = ax * by - ay * bx
+    return cross / (aw * by - ay * bw) if axis == 0 else cross / (ax * bw - aw * bx)
