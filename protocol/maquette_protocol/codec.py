@@ -92,7 +92,8 @@ def encode(envelope: Envelope, *, compress: bool = False) -> list[bytes | memory
     _check_total(specs, len(payloads))
     control = to_plain(Control(type(envelope.message).__name__, envelope.seq, envelope.re, tuple(specs)))
     control["body"] = to_plain(envelope.message)
-    packed: bytes = msgpack.packb(control, use_bin_type=True)
+    packed = msgpack.packb(control, use_bin_type=True)
+    assert packed is not None  # only a streaming packer returns nothing
     if len(packed) > limits.MAX_CONTROL_BYTES:
         raise ProtocolError(
             f"{control['type']} needs a control frame of {len(packed)} bytes, above {limits.MAX_CONTROL_BYTES}.",
@@ -120,6 +121,14 @@ def decode(frames: Sequence[Bytes]) -> Envelope:
     """
     count = _read_header(frames)
     control, body = _read_control(frames[1])
+    try:
+        return _read_rest(control, body, frames, count)
+    except ProtocolError as error:
+        error.seq = control.seq
+        raise
+
+
+def _read_rest(control: Control, body: object, frames: Sequence[Bytes], count: int) -> Envelope:
     kind = MESSAGES.get(control.type)
     if kind is None:
         raise ProtocolError(f"There is no message of type {control.type[:40]!a}.")
@@ -207,7 +216,9 @@ def _check_total(specs: Sequence[PayloadSpec], frames: int) -> None:
         if spec.frames < 0 or (spec.codec == "raw" and spec.frames != math.ceil(size / limits.MAX_PAYLOAD_BYTES)):
             raise ProtocolError(f"The payload {spec.name!a} of {size} bytes cannot span {spec.frames} frames.")
     if sum(spec.frames for spec in specs) != frames or frames > limits.MAX_PAYLOADS:
-        raise ProtocolError(f"{frames} payload frames do not fit what is announced, or are above {limits.MAX_PAYLOADS}.")
+        raise ProtocolError(
+            f"{frames} payload frames do not fit what is announced, or are above {limits.MAX_PAYLOADS}."
+        )
     if sum(spec.raw_len for spec in specs) > limits.MAX_ARRAY_BYTES:
         raise ProtocolError(f"A message's arrays have more than {limits.MAX_ARRAY_BYTES} bytes together.")
 

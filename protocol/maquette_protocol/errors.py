@@ -19,6 +19,8 @@ class ErrorCode(StrEnum):
     """Client and backend speak different major versions."""
     NOT_AUTHORISED = "not_authorised"
     """The key is not enrolled, or the job or blob belongs to another key."""
+    NO_HELLO = "no_hello"
+    """A message came before ``Hello``: the backend has restarted, so connect anew."""
     UNREACHABLE = "unreachable"
     """No backend answers (client side only)."""
     TIMED_OUT = "timed_out"
@@ -79,3 +81,5 @@ class ProtocolError(MaquetteError):
 
     def __init__(self, message: str, remedy: str = "", code: ErrorCode = ErrorCode.MALFORMED) -> None:
         super().__init__(code, message, remedy)
+        self.seq: int | None = None
+        """The ``seq`` of the message at fault, where it could be read: the refusal answers it."""

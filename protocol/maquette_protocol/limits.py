@@ -73,6 +73,8 @@ PREVIEW_CREDIT = 2
 """Previews a client allows ahead: one on the way while one is shown."""
 MAX_PREVIEW_CREDIT = 8
 """Credit that a backend keeps for one job, whatever a client grants."""
+MAX_LISTED_JOBS = 64
+"""Jobs in one ``JobList``, the newest first, so that it fits a control frame."""
 MAX_OPEN_REQUESTS = 256
 """Requests of one client that wait for an answer; more is a client out of control."""
 
@@ -85,9 +87,11 @@ LIVENESS_SECS = 6.0
 """Of silence, before a peer counts as lost: 4 missed pings, and below the promised 8 s."""
 REQUEST_TIMEOUT_SECS = 30.0
 """From asking to the answer, reconnections included."""
-TRANSFER_STALL_SECS = 30.0
-"""A blob's transfer that does not move for this long has failed."""
 CHUNK_TIMEOUT_SECS = 10.0
-"""A chunk without an answer was lost (a full queue drops silently); the transfer asks again."""
+"""Without any answer to a transfer, its chunk was lost (a full queue drops silently): it asks again."""
+MAX_TRANSFER_ATTEMPTS = 3
+"""Restarts of a transfer without progress between them; then it has failed."""
+OUTAGE_SECS = 30.0
+"""Without a connection for so long, transfers fail too."""
 BACKOFF_FIRST_SECS, BACKOFF_MAX_SECS = 0.25, 8.0
 """Wait before a new socket; doubles at each failure."""

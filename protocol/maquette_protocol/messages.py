@@ -62,7 +62,7 @@ class GetChunk:
 @dataclass(frozen=True)
 class SubmitJob:
     """Start a job, idempotently: same id and same recipe, same answer; same id and another recipe is
-    ``conflict``. Answered by ``JobStatus`` once the journal has it."""
+    ``conflict``. Answered by ``JobStatus`` once the journal has it; attaches as ``AttachJob`` does."""
 
     job_id: str
     """32 lower-case hex digits made by the client."""
@@ -71,7 +71,8 @@ class SubmitJob:
 
 @dataclass(frozen=True)
 class AttachJob:
-    """Receive a job's events on this connection from now on. Answered by ``JobStatus``."""
+    """Receive a job's events on this connection from now on. Answered by ``JobStatus``. Previews need
+    ``PreviewCredit`` besides, granted after the answer."""
 
     job_id: str
 
@@ -187,7 +188,7 @@ class JobProgress:
 @dataclass(frozen=True)
 class Preview:
     """Lossy, newest wins, costs one credit. Payload arrays, object space: ``positions`` f4 [V,3];
-    ``triangles`` i4 [F,3] when ``topology`` differs from the last preview's;
+    ``triangles`` i4 [F,3], which may be ``kept`` while ``topology`` stays;
     ``colors`` u1 [V,3] sRGB; or ``texture`` u1 [H,W,3] with ``corner_uvs`` f4 [F,3,2]."""
 
     job_id: str
@@ -196,6 +197,8 @@ class Preview:
     step: int
     topology: int
     """Changes whenever vertex count or triangles do."""
+    kept: tuple[str, ...] = ()
+    """Arrays left out because they equal those of the job's last preview on this connection."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,4 @@ class Error:
 ClientMessage = (
     Hello | Ping | OfferBlob | PutChunk | GetChunk | SubmitJob | AttachJob | CancelJob | ListJobs | PreviewCredit
 )
-BackendMessage = (
-    Welcome | Pong | BlobWanted | ChunkStored | Chunk | JobStatus | JobProgress | Preview | JobList | Error
-)
+BackendMessage = Welcome | Pong | BlobWanted | ChunkStored | Chunk | JobStatus | JobProgress | Preview | JobList | Error

@@ -180,7 +180,9 @@ def _dict_converter(item: Reader) -> Reader:
     def convert(value: Any, place: str) -> dict[str, Any]:
         if not isinstance(value, Mapping) or len(value) > limits.MAX_ITEMS:
             raise ProtocolError(f"{place} should be a map of at most {limits.MAX_ITEMS}, not {_said(value)}.")
-        return {_text(key, place): item(one, place) for key, one in sorted(value.items(), key=lambda pair: str(pair[0]))}
+        return {
+            _text(key, place): item(one, place) for key, one in sorted(value.items(), key=lambda pair: str(pair[0]))
+        }
 
     return convert
 
@@ -204,7 +206,7 @@ def _integer(value: Any, place: str) -> int:
 def _number(value: Any, place: str) -> float:
     if type(value) is not int and not isinstance(value, float):
         raise ProtocolError(f"{place} should be a number, not {_said(value)}.")
-    if not math.isfinite(value) or abs(value) > 1e300:
+    if abs(value) > 1e300 or not math.isfinite(value):  # compared first: a huge integer is no float
         raise ProtocolError(f"{place} should be a finite number, not {_said(value)}.")
     return float(value) + 0.0  # −0 becomes 0: the two are equal, so they must hash alike
 
@@ -217,7 +219,9 @@ def _truth(value: Any, place: str) -> bool:
 
 def _text(value: Any, place: str) -> str:
     if type(value) is not str or len(value) > limits.MAX_TEXT_CHARS:
-        raise ProtocolError(f"{place} should be text of at most {limits.MAX_TEXT_CHARS} characters, not {_said(value)}.")
+        raise ProtocolError(
+            f"{place} should be text of at most {limits.MAX_TEXT_CHARS} characters, not {_said(value)}."
+        )
     if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
         raise ProtocolError(f"{place} holds half a surrogate pair, which is no text.")
     return value
