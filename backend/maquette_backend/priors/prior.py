@@ -40,6 +40,8 @@ class Settings:
     modalities: tuple[Modality, ...]
     camera_conditioned: bool
     """False: the caller adds "front / side / back view" to the prompt."""
+    denoised_bound: float = 0.0
+    """Largest magnitude of a sensible clean encoding; guided estimates are clamped to it. 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,10 @@ class Prior(Protocol):
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
         """ε̂ for noisy encodings [B,…] at times [B] under conditions [B,…]; ``views`` None drops the camera."""
+        ...
+
+    def predict_denoised(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """x̂₀ = (noisy − sigma ε̂) / alpha, computed without the cancellation that formula has near time 1."""
         ...

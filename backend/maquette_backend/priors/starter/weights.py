@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from safetensors.torch import load, save
+from torch import nn
 
 from maquette_backend.priors.starter.model import Denoiser, DenoiserConfig
 
@@ -41,7 +42,7 @@ def load_weights(folder: Path, device: torch.device) -> LoadedWeights:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         text = f"The starter prior's weights in {folder} can't be used: {error}."
         raise MaquetteError(ErrorCode.INTERNAL, text, _REMEDY) from error
-    denoiser.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    channels_last(denoiser.to(device)).eval().requires_grad_(False)
     return LoadedWeights(denoiser, resolution, hashlib.sha256(data).hexdigest())
 
 
@@ -52,6 +53,12 @@ def save_weights(folder: Path, denoiser: Denoiser, resolution: int) -> None:
     (folder / WEIGHTS_FILE).write_bytes(save(state))
     about = {"resolution": resolution, "denoiser": asdict(denoiser.config)}
     (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """The same module with its convolutions' weights stored channels last, which is faster on CPU and GPU."""
+    # torch's own type stubs leave this keyword out
+    return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _read_config(path: Path) -> tuple[DenoiserConfig, int]:

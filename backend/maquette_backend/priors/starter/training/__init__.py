@@ -1,0 +1,1 @@
+"""How the starter prior is made: its data (``data``), its training (``train``) and its measurement (``evaluate``)."""
