@@ -1,0 +1,1 @@
+"""Functions of position that both shape and appearance learn. Knows neither of them."""
