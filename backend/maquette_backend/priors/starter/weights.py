@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from maquette_protocol.errors import ErrorCode, MaquetteError
@@ -19,6 +20,7 @@ WEIGHTS_FILE = "starter.safetensors"
 CONFIG_FILE = "config.json"
 MAX_BYTES = 30 << 20
 """What the package may carry."""
+_Module = TypeVar("_Module", bound=nn.Module)
 _REMEDY = "Reinstall the maquette package, or train the starter again with `make prior`."
 
 
@@ -55,7 +57,7 @@ def save_weights(folder: Path, denoiser: Denoiser, resolution: int) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def channels_last(module: nn.Module) -> nn.Module:
+def channels_last(module: _Module) -> _Module:
     """The same module with its convolutions' weights stored channels last, which is faster on CPU and GPU."""
     # torch's own type stubs leave this keyword out
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

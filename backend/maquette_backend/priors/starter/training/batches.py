@@ -77,7 +77,8 @@ def draw_batch(pool: Pool, batch_size: int, size: int, augmentation: Augmentatio
     phrasing = random.integers(0, pool.views.texts.shape[2], batch_size)
     pictures = np.stack([pool.views.images[m, i, v] for m, i, v in zip(modality, models, shots, strict=True)])
     clean = _augmented(to_tensor(pictures), modality, order, mirrored)
-    cameras = pool.views.cameras[models, shots] * np.where(mirrored, -1, 1)[:, None] ** np.array([1, 0, 0])
+    cameras = pool.views.cameras[models, shots]  # a copy
+    cameras[mirrored, 0] *= -1  # a picture seen from the left, mirrored, is one seen from the right
     text = pool.views.texts[models, order, phrasing].clone()
     camera = cameras_to_vectors(cameras)
     _drop_conditions(text, camera, random.random(batch_size), augmentation)

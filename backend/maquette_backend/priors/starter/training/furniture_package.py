@@ -50,6 +50,7 @@ def obtain_furniture(cache: Path) -> Path:
     A ``sweethome3d-furniture*.deb`` that already lies in ``cache`` is used as it is. Raises RuntimeError if the
     package can't be fetched.
     """
+    cache = cache.resolve()
     root = cache / PACKAGE
     if not (root / "package.json").exists():
         deb = next(iter(sorted(cache.glob(f"{PACKAGE}*.deb"))), None) or _download(cache)
@@ -117,6 +118,6 @@ def _run(command: list[str], cwd: Path) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         detail = getattr(error, "stderr", "") or str(error)
         raise RuntimeError(
-            f"`{' '.join(command)}` failed: {detail.strip()}. On a machine without apt, put Debian's "
-            f"{PACKAGE} package (.deb) into {cwd} and unpack it there with `ar` and `tar`."
+            f"`{' '.join(command)}` failed: {detail.strip()}. Making the data needs Debian's tools; without a package "
+            f"source, put the package {PACKAGE} (.deb) into the cache folder and try again."
         ) from error

@@ -1,0 +1,217 @@
+"""Trains the starter prior: ``python -m maquette_backend.priors.starter.training.train --minutes 60``.
+
+Plain v-prediction with unit weights: min-SNR weights starve the high noise levels, which hold layout, caption
+and camera, and which distillation uses. First at 32², where samples are cheap, then at 64². May be interrupted
+at any time; the same command goes on from the last checkpoint and repeats what the uninterrupted run would do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from maquette_backend.priors.starter import diffusion
+from maquette_backend.priors.starter.model import Denoiser, DenoiserConfig
+from maquette_backend.priors.starter.training.batches import Augmentation, Batch, Pool, draw_batch, training_pool
+from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint, save_checkpoint
+from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
+from maquette_backend.priors.starter.training.dataset import load_views
+from maquette_backend.priors.starter.training.sampling import sample_sheet
+from maquette_backend.priors.starter.weights import SHIPPED, channels_last, load_weights, save_weights
+
+_AVERAGE_EVERY = 4
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run at one picture size."""
+
+    size: int
+    batch_size: int
+    learning_rate: float
+    until: float
+    """Share of the whole run's budget at which it ends."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a run; its budget is given apart, so that a run can be prolonged."""
+
+    stages: tuple[Stage, ...] = (Stage(32, 64, 8e-4, 0.5), Stage(64, 32, 4e-4, 1.0))
+    warm_up_steps: int = 100
+    decay_share: float = 0.25
+    """The last part of each stage, over which its learning rate falls by a cosine to ``final_rate``."""
+    final_rate: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    gradient_norm: float = 1.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a run lasts; the first bound that is reached ends it."""
+
+    images: float = math.inf
+    secs: float = math.inf
+
+    def progress(self, counters: Counters) -> float:
+        """0 at the start, 1 and more when it is spent."""
+        return max(counters.images / self.images, counters.elapsed_secs / self.secs)
+
+
+def start_run(config: TrainConfig, warm_start: Path | None = None) -> Run:
+    """A fresh run; ``warm_start`` is a folder of weights to begin with."""
+    torch.manual_seed(config.seed)
+    if warm_start is None:
+        denoiser = Denoiser(config.denoiser)
+    else:
+        denoiser = load_weights(warm_start, torch.device("cpu")).denoiser
+    denoiser = channels_last(denoiser).train().requires_grad_(True)
+    average = copy.deepcopy(denoiser).eval().requires_grad_(False)
+    rate = config.stages[0].learning_rate
+    settings = {"betas": config.betas, "weight_decay": config.weight_decay}
+    # fused: a tenth of the time that the ordinary loop takes on a CPU
+    optimizer = torch.optim.AdamW(denoiser.parameters(), rate, fused=True, **settings)
+    return Run(denoiser, average, optimizer, Counters())
+
+
+def velocity_loss(denoiser: Denoiser, batch: Batch) -> Tensor:
+    """Mean squared error of v per sample [B], unit weights."""
+    clean = batch.clean * diffusion.DATA_SCALE
+    noisy = diffusion.add_noise(clean, batch.noise, batch.time)
+    with torch.autocast(noisy.device.type, dtype=torch.bfloat16):
+        predicted = denoiser(noisy, batch.time, batch.text, batch.camera, batch.modality)
+    return (predicted - diffusion.velocity(clean, batch.noise, batch.time)).square().mean((1, 2, 3))
+
+
+def train(
+    run: Run,
+    pool: Pool,
+    config: TrainConfig,
+    budget: Budget,
+    after_step: Callable[[Run, float], None] = lambda _run, _loss: None,
+) -> None:
+    """Trains until the budget is spent; ``after_step`` is called with the run and the step's loss."""
+    counters = run.counters
+    while (progress := budget.progress(counters)) < 1:
+        before = time.monotonic()
+        while progress >= config.stages[counters.stage].until:
+            counters.stage += 1
+            counters.stage_start = counters.step
+        stage = config.stages[counters.stage]
+        for group in run.optimizer.param_groups:
+            group["lr"] = learning_rate(config, counters, progress)
+        batch = draw_batch(pool, stage.batch_size, stage.size, config.augmentation, config.seed, counters.step)
+        loss = _step(run, batch, config)
+        counters.step += 1
+        counters.images += stage.batch_size
+        if counters.step % _AVERAGE_EVERY == 0:
+            _update_average(run)
+        counters.elapsed_secs += time.monotonic() - before
+        after_step(run, loss)
+
+
+def learning_rate(config: TrainConfig, counters: Counters, progress: float) -> float:
+    """Warm-up, constant, cosine decay: within each stage."""
+    stage = config.stages[counters.stage]
+    start = config.stages[counters.stage - 1].until if counters.stage else 0.0
+    share = (progress - start) / (stage.until - start)
+    decay = min(1.0, max(0.0, (share - 1 + config.decay_share) / config.decay_share))
+    fall = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * decay))
+    warm_up = min(1.0, (counters.step - counters.stage_start + 1) / config.warm_up_steps)
+    return stage.learning_rate * warm_up * fall
+
+
+def _step(run: Run, batch: Batch, config: TrainConfig) -> float:
+    loss = velocity_loss(run.denoiser, batch).mean()
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.denoiser.parameters(), config.gradient_norm, foreach=True)
+    run.optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def _update_average(run: Run) -> None:
+    """The window grows with the run, to 12 % of its steps and at most 2400, so that the average is never stale."""
+    window = min(2400.0, 0.12 * run.counters.step + 40)
+    keep = max(0.5, 1 - _AVERAGE_EVERY / window)
+    for average, parameter in zip(run.average.parameters(), run.denoiser.parameters(), strict=True):
+        average.lerp_(parameter, 1 - keep)
+
+
+@dataclass
+class _Reporter:
+    """Logs, writes checkpoints and sample sheets while a run goes on."""
+
+    folder: Path
+    about: str
+    losses: list[float]
+    saved_at_secs: float = 0.0
+    every_secs: float = 120.0
+    every_steps: int = 200
+
+    def __call__(self, run: Run, loss: float) -> None:
+        self.losses.append(loss)
+        counters = run.counters
+        if counters.step % self.every_steps == 0:
+            mean = sum(self.losses) / len(self.losses)
+            rate = counters.images / counters.elapsed_secs
+            _log.info("step %d, %d images, %.1f/s, loss %.4f", counters.step, counters.images, rate, mean)
+            self.losses.clear()
+        if counters.elapsed_secs - self.saved_at_secs > self.every_secs:
+            self.saved_at_secs = counters.elapsed_secs
+            save_checkpoint(self.folder / "checkpoint.safetensors", run, self.about)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where `data` put the views")
+    parser.add_argument("--out", type=Path, default=DEFAULT_CACHE / "run", help="checkpoint, weights, samples")
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--images", type=float, default=math.inf)
+    parser.add_argument("--warm-start", action="store_true", help="go on from the shipped weights, at 64² only")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    if math.isinf(arguments.minutes) and math.isinf(arguments.images):
+        parser.error("say how long: --minutes or --images")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(arguments.threads)
+    config = TrainConfig()
+    if arguments.warm_start:
+        config = replace(config, stages=(Stage(64, 32, 4e-4, 1.0),))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    _train_and_save(config, Budget(arguments.images, arguments.minutes * 60), arguments)
+
+
+def _train_and_save(config: TrainConfig, budget: Budget, arguments: argparse.Namespace) -> None:
+    out: Path = arguments.out
+    run = start_run(config, SHIPPED if arguments.warm_start else None)
+    checkpoint, about = out / "checkpoint.safetensors", repr(config)
+    if checkpoint.exists():
+        load_checkpoint(checkpoint, run, about)
+        _log.info("going on from step %d", run.counters.step)
+    report = _Reporter(out, about, [], saved_at_secs=run.counters.elapsed_secs)
+    train(run, training_pool(load_views(arguments.cache / "views")), config, budget, report)
+    save_checkpoint(checkpoint, run, about)
+    save_weights(out / "weights", run.average, config.stages[-1].size)
+    sample_sheet(out / "weights", out / "samples.png")
+    _log.info("%s, done: weights and samples in %s", run.counters, out)
+
+
+if __name__ == "__main__":
+    main()
