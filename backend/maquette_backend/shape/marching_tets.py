@@ -44,7 +44,7 @@ def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tup
 
     Returns positions [N,3], differentiable in ``vertices`` and ``sdf``, and faces int64 [F,3], outward. The
     mesh is closed wherever the level stays inside the grid. Both are empty when no sign changes. A distance
-    of exactly zero counts as outside; triangles there may have no area (``clean.drop_degenerate``).
+    of exactly zero counts as outside; triangles there may have no area (``clean.remove_degenerate``).
     """
     with torch.no_grad():
         inside = sdf < 0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import igl
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from .adjacency import parts
 
 Points = NDArray[np.float64]
 Triangles = NDArray[np.int64]
@@ -62,7 +62,7 @@ def consistent(vertices: Points, triangles: Triangles) -> Triangles:
     a solid is turned too, and so filled: nobody can see it.
     """
     _, position = np.unique(vertices, axis=0, return_inverse=True)
-    part = _parts(position.reshape(-1)[triangles])
+    part = parts(position.reshape(-1)[triangles], len(vertices))
     count = int(part.max()) + 1
     # about each part's own centre, so that an open part's volume does not depend on where it stands
     center = np.stack([np.bincount(part, vertices[triangles].mean(axis=1)[:, k], count) for k in range(3)], axis=1)
@@ -71,15 +71,6 @@ def consistent(vertices: Points, triangles: Triangles) -> Triangles:
     volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
     turned = np.bincount(part, volume, count)[part] < 0
     return np.where(turned[:, None], triangles[:, ::-1], triangles)
-
-
-def _parts(triangles: Triangles) -> NDArray[np.int64]:
-    """Connected part [F] of each triangle [F,3]."""
-    count = int(triangles.max()) + 1
-    ends = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
-    links = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    _, label = connected_components(links, directed=False)
-    return np.unique(label[triangles[:, 0]], return_inverse=True)[1].astype(np.int64)
 
 
 def _checked(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> tuple[Points, Triangles]:

@@ -1,0 +1,63 @@
+"""What keeps an optimised surface reasonable. All are scalars, differentiable, and zero for an empty mesh."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .adjacency import neighbouring_triangles, unique_edges
+
+
+def sign_change(sdf: Tensor, edges: Tensor) -> Tensor:
+    """Binary cross-entropy that pulls the two ends of sign-changing edges to one sign: fewer floaters and
+    inner shells (Munkberg et al. 2022, eq. 2). ``sdf`` [V]; ``edges`` int64 [E,2] of the grid."""
+    a, b = sdf[edges[:, 0]], sdf[edges[:, 1]]
+    changing = (a > 0) != (b > 0)
+    a, b = a[changing], b[changing]
+    if len(a) == 0:
+        return sdf.sum() * 0
+    cross_entropy = functional.binary_cross_entropy_with_logits
+    return cross_entropy(a, (b > 0).to(a)) + cross_entropy(b, (a > 0).to(b))
+
+
+def laplacian_change(vertices: Tensor, start: Tensor, triangles: Tensor) -> Tensor:
+    """Mean ‖δ − δ₀‖² of the uniform Laplacian against that of the ``start`` mesh (both [V,3], one topology).
+
+    Against zero, as usual, an artist's sharp corners would be rounded for no reason.
+    """
+    if len(triangles) == 0:
+        return vertices.sum() * 0
+    # the Laplacian is linear, so the change of it is the Laplacian of the change
+    return uniform_laplacian(vertices - start, triangles).square().sum(dim=1).mean()
+
+
+def uniform_laplacian(values: Tensor, triangles: Tensor) -> Tensor:
+    """Each vertex's value [V,C] minus the mean of its neighbours'; zero where a vertex has none."""
+    a, b = unique_edges(triangles).unbind(1)
+    total = torch.zeros_like(values).index_add(0, a, values[b]).index_add(0, b, values[a])
+    degree = torch.bincount(torch.cat([a, b]), minlength=len(values))[:, None]
+    return torch.where(degree > 0, values - total / degree.clamp(min=1), torch.zeros_like(values))
+
+
+def normal_consistency(vertices: Tensor, triangles: Tensor) -> Tensor:
+    """Mean of |1 − n₀·n₁| / 2 over triangles that share an edge: 0 when flat, 1 when folded back."""
+    pairs = neighbouring_triangles(triangles)
+    if len(pairs) == 0:
+        return vertices.sum() * 0
+    a, b, c = vertices[triangles.long()].unbind(1)
+    normal = functional.normalize(torch.linalg.cross(b - a, c - a), dim=1, eps=1e-12)
+    cosine = (normal[pairs[:, 0]] * normal[pairs[:, 1]]).sum(dim=1)
+    return (1 - cosine).abs().mean() / 2
+
+
+def edge_length(vertices: Tensor, triangles: Tensor, start: Tensor | None = None) -> Tensor:
+    """Mean squared edge length, or with ``start`` [V,3] the mean squared change of it."""
+    a, b = unique_edges(triangles).unbind(1)
+    if len(a) == 0:
+        return vertices.sum() * 0
+    squared = (vertices[a] - vertices[b]).square().sum(dim=1)
+    if start is None:
+        return squared.mean()
+    # the root's slope at a collapsed edge is infinite; the clamp makes it zero there
+    return (squared.clamp(min=1e-20).sqrt() - (start[a] - start[b]).norm(dim=1)).square().mean()

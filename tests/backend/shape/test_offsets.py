@@ -1,0 +1,87 @@
+"""Large steps against a dense reference, its inverse and finite differences."""
+
+import numpy as np
+import pytest
+import torch
+from maquette_backend.shape.offsets import LargeSteps
+from torch import Tensor
+
+
+def patch(side: int = 6) -> tuple[Tensor, Tensor]:
+    """A bumpy square of side² vertices."""
+    axis = torch.arange(side, dtype=torch.float64)
+    x, y = torch.meshgrid(axis, axis, indexing="ij")
+    v = torch.stack([x, y, torch.sin(x + 2 * y)], -1).reshape(-1, 3)
+    a = (torch.arange(side - 1)[:, None] * side + torch.arange(side - 1)).reshape(-1)
+    return v, torch.cat([torch.stack([a, a + side, a + side + 1], 1), torch.stack([a, a + side + 1, a + 1], 1)])
+
+
+def dense(count: int, triangles: Tensor, smoothness: float) -> Tensor:
+    """I + λL, edge by edge."""
+    laplacian = torch.zeros(count, count, dtype=torch.float64)
+    edges = {tuple(sorted((f[k], f[(k + 1) % 3]))) for f in triangles.tolist() for k in range(3)}
+    for a, b in edges:
+        laplacian[a, a] += 1
+        laplacian[b, b] += 1
+        laplacian[a, b] -= 1
+        laplacian[b, a] -= 1
+    return torch.eye(count, dtype=torch.float64) + smoothness * laplacian
+
+
+def test_equals_the_dense_system() -> None:
+    v, f = patch()
+    steps = LargeSteps(v, f, 7.5)
+    matrix = dense(len(v), f, 7.5)
+    u = torch.randn(len(v), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    order = steps.to_differential(u)
+    torch.testing.assert_close(order, matrix @ u)
+    torch.testing.assert_close(steps.from_differential(u), torch.linalg.solve(matrix, u))
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 1.0, 50.0])
+def test_the_two_directions_are_inverse(smoothness: float) -> None:
+    v, f = patch()
+    steps = LargeSteps(v, f, smoothness)
+    torch.testing.assert_close(steps.from_differential(steps.to_differential(v)), v)
+    torch.testing.assert_close(steps.to_differential(steps.from_differential(v)), v)
+
+
+def test_gradients_match_finite_differences() -> None:
+    v, f = patch(3)
+    steps = LargeSteps(v, f, 4.0)
+    assert torch.autograd.gradcheck(steps.from_differential, (v.clone().requires_grad_(),))
+
+
+def test_one_spike_becomes_a_smooth_bump_of_equal_sum() -> None:
+    v, f = patch(9)
+    spike = torch.zeros(len(v), 1)
+    spike[40] = 1
+    bump = LargeSteps(v, f, 10.0).from_differential(spike)
+    assert bump.sum().item() == pytest.approx(1, rel=1e-5)  # constants are in L's null space
+    assert bump.min() > 0
+    assert bump.argmax() == 40
+    assert bump.max() < 0.1
+
+
+def test_vertices_split_along_a_crease_stay_together() -> None:
+    v, f = patch(4)
+    split_v, split_f = v[f].reshape(-1, 3), torch.arange(f.numel()).reshape(-1, 3)
+    gradient = torch.randn(split_v.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moved = split_v + LargeSteps(split_v, split_f, 5.0).from_differential(gradient)
+    assert len(np.unique(moved.numpy(), axis=0)) == len(v)
+    torch.testing.assert_close(
+        LargeSteps(split_v, split_f, 5.0).from_differential(v[f].reshape(-1, 3)),
+        LargeSteps(v, f, 5.0).from_differential(v)[f].reshape(-1, 3),
+    )
+
+
+def test_unused_vertices_stay_where_they_are_told() -> None:
+    v, f = patch(3)
+    v = torch.cat([v, torch.tensor([[9.0, 9, 9]], dtype=torch.float64)])
+    torch.testing.assert_close(LargeSteps(v, f, 3.0).from_differential(v)[-1], v[-1])
+
+
+@pytest.mark.parametrize("smoothness", [-1.0, float("inf"), float("nan")])
+def test_refuses_impossible_smoothness(smoothness: float) -> None:
+    with pytest.raises(ValueError, match="smoothness must be"):
+        LargeSteps(*patch(3), smoothness)
