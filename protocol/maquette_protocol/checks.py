@@ -1,0 +1,201 @@
+"""What a recipe must be before a job is made of it: the add-on checks early, the backend again."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+
+from . import limits
+from .arrays import ref_size
+from .blobs import check_size
+from .codec import Envelope, encode
+from .errors import ErrorCode, MaquetteError, ProtocolError
+from .messages import SubmitJob
+from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, Guidance, Matrix4, MeshRef, Recipe, Stages, Subject
+
+
+def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
+    """Raise a ``MaquetteError`` that names the thing, the value and the remedy, unless all is well.
+
+    Meshes themselves are checked by ``mesh.check_mesh``, views by ``cameras.check_seen``.
+
+    Args:
+        known_priors: what the backend offers (``Welcome.priors``).
+
+    Raises:
+        MaquetteError: ``no_target``, ``empty_prompt``, ``unknown_prior``, ``no_camera``,
+            ``too_many_triangles`` or ``invalid_recipe``.
+    """
+    if not recipe.subjects:
+        raise MaquetteError(ErrorCode.NO_TARGET, "There is nothing to refine.", "Tick at least one target.")
+    _check_encodable(recipe)
+    _check_counts(recipe)
+    for subject in recipe.subjects:
+        _check_subject(subject)
+    for context in recipe.context:
+        _check_name(context.name)
+        _check_mesh_ref(context.name, context.mesh)
+        _check_matrix(context.name, context.world_from_object)
+    _check_rig(recipe.rig)
+    _check_stages(recipe.stages)
+    _check_guidance(recipe.guidance)
+    if recipe.prior not in known_priors:
+        known = ", ".join(sorted(known_priors)) or "none"
+        raise MaquetteError(
+            ErrorCode.UNKNOWN_PRIOR, f"The backend has no prior “{recipe.prior}”.", f"Choose one of: {known}."
+        )
+
+
+def _invalid(message: str, remedy: str) -> MaquetteError:
+    return MaquetteError(ErrorCode.INVALID_RECIPE, message, remedy)
+
+
+def _check_encodable(recipe: Recipe) -> None:
+    """Types, id forms and the byte bound, by encoding it as it would be sent."""
+    try:
+        size = len(encode(Envelope(SubmitJob("0" * 32, recipe), 1))[1])
+    except ProtocolError as error:
+        raise _invalid(f"The recipe cannot be sent: {error.message}", error.remedy or "Correct that value.") from error
+    if size > limits.MAX_RECIPE_BYTES:
+        raise _invalid(
+            f"The recipe has {size} bytes; the limit is {limits.MAX_RECIPE_BYTES}.", "Use fewer context objects."
+        )
+
+
+def _check_counts(recipe: Recipe) -> None:
+    counts = (
+        ("targets", len(recipe.subjects), limits.MAX_SUBJECTS),
+        ("context objects", len(recipe.context), limits.MAX_CONTEXT),
+        ("cameras", len(recipe.rig.cameras), limits.MAX_CAMERAS),
+    )
+    for what, count, limit in counts:
+        if count > limit:
+            raise _invalid(f"The recipe has {count} {what}; the limit is {limit}.", f"Choose fewer {what}.")
+    if recipe.format != RECIPE_FORMAT:
+        raise _invalid(f"The recipe has format {recipe.format}, not {RECIPE_FORMAT}.", "Update Maquette.")
+    twice = [one for one, times in Counter(subject.subject_id for subject in recipe.subjects).items() if times > 1]
+    if twice:
+        raise _invalid(f"Two targets have the id {twice[0]}.", "Give each a new id (duplicate objects share theirs).")
+
+
+def _check_subject(subject: Subject) -> None:
+    name = subject.name
+    _check_name(name)
+    if not subject.subject_id:
+        raise _invalid(f"“{name}” has no id.", "Make 32 hex digits for it.")
+    if not subject.prompt.strip():
+        raise MaquetteError(ErrorCode.EMPTY_PROMPT, f"“{name}” has no prompt.", "Write what it should become.")
+    for what, text in (("prompt", subject.prompt), ("negative prompt", subject.negative_prompt)):
+        if len(text) > limits.MAX_PROMPT_CHARS:
+            raise _invalid(
+                f"The {what} of “{name}” has {len(text)} characters; the limit is {limits.MAX_PROMPT_CHARS}.",
+                "Shorten it.",
+            )
+    _check_range(f"The strength of “{name}”", subject.strength, 0, 1)
+    _check_range(
+        f"The texture size of “{name}”", subject.texture_size, limits.MIN_TEXTURE_SIZE, limits.MAX_TEXTURE_SIZE
+    )
+    _check_matrix(name, subject.world_from_object)
+    _check_mesh_ref(name, subject.mesh)
+
+
+def _check_range(what: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise _invalid(f"{what} is {value:g}.", f"Choose a value from {low:g} to {high:g}.")
+
+
+def _check_name(name: str) -> None:
+    if len(name) > limits.MAX_NAME_CHARS:
+        raise _invalid(f"A name has {len(name)} characters; the limit is {limits.MAX_NAME_CHARS}.", "Shorten it.")
+
+
+def _check_matrix(name: str, matrix: Matrix4) -> None:
+    """Affine, finite and invertible. Judged by its own scale, so that millimetres are as good as metres."""
+    values = np.array(matrix, dtype=np.float64).reshape(4, 4)
+    if not np.isfinite(values).all() or not np.array_equal(values[3], (0, 0, 0, 1)):
+        raise _invalid(f"The transform of “{name}” is not an affine matrix of finite numbers.", "Reset its transform.")
+    stretch = np.linalg.svd(values[:3, :3], compute_uv=False)
+    if not stretch[2] > 1e-6 * stretch[0]:
+        raise _invalid(f"The transform of “{name}” flattens it (scale {_sizes(stretch)}).", "Give it a scale above 0.")
+
+
+def _sizes(values: np.ndarray) -> str:
+    return " × ".join(f"{float(value):g}" for value in values)
+
+
+def _check_mesh_ref(name: str, mesh: MeshRef) -> None:
+    vertices, triangles = _rows(mesh.positions), _rows(mesh.triangles)
+    if triangles > limits.MAX_TRIANGLES or vertices > limits.MAX_VERTICES:
+        raise MaquetteError(
+            ErrorCode.TOO_MANY_TRIANGLES,
+            f"“{name}” has {triangles:,} triangles and {vertices:,} vertices;"
+            f" the limits are {limits.MAX_TRIANGLES:,} and {limits.MAX_VERTICES:,}.",
+            "Reduce it, for example with a Decimate modifier.",
+        )
+    for what, ref, dtype, tail, rows in _parts(mesh, triangles):
+        if ref.dtype != dtype or ref.shape[1:] != tail or (rows is not None and ref.shape[0] != rows):
+            raise _invalid(
+                f"The {what} of “{name}” are {ref.dtype} {list(ref.shape)}.",
+                f"They should be {dtype} [{'n' if rows is None else rows}, {', '.join(map(str, tail))}].",
+            )
+        _check_ref(name, ref)
+
+
+def _rows(ref: ArrayRef) -> int:
+    return ref.shape[0] if ref.shape else 0
+
+
+def _parts(mesh: MeshRef, triangles: int) -> Iterator[tuple[str, ArrayRef, str, tuple[int, ...], int | None]]:
+    """Each array of a mesh with the type and shape that it must have."""
+    yield "positions", mesh.positions, "f4", (3,), None
+    yield "triangles", mesh.triangles, "i4", (3,), None
+    if mesh.corner_uvs is not None:
+        yield "corner UVs", mesh.corner_uvs, "f4", (3, 2), triangles
+
+
+def _check_ref(name: str, ref: ArrayRef) -> None:
+    try:
+        check_size(ref.sha256, ref_size(ref))
+    except ProtocolError as error:
+        raise _invalid(f"“{name}”: {error.message}", "Send a mesh with faces, within the limits.") from error
+
+
+def _check_rig(rig: CameraRig) -> None:
+    if not rig.cameras and not rig.orbit:
+        raise MaquetteError(
+            ErrorCode.NO_CAMERA, "No camera is chosen, and the automatic orbit is off.", "Add one, or turn it on."
+        )
+    _check_range("The orbit's lowest elevation", rig.orbit_elevation_min, -math.pi / 2, math.pi / 2)
+    _check_range("The orbit's highest elevation", rig.orbit_elevation_max, rig.orbit_elevation_min, math.pi / 2)
+    _check_range("The cameras' jitter", rig.jitter, 0, math.pi)
+    for camera in rig.cameras:
+        _check_camera(camera)
+
+
+def _check_camera(camera: Camera) -> None:
+    _check_name(camera.name)
+    _check_matrix(camera.name, camera.world_from_camera)
+    _check_range(f"The field of view of “{camera.name}”", camera.fov_y, 0.01, 3.1)
+    _check_range(f"The aspect of “{camera.name}”", camera.aspect, 0.01, 100)
+
+
+def _check_stages(stages: Stages) -> None:
+    bounds: Sequence[tuple[str, int, int, int]] = (
+        ("geometry steps", stages.geometry_steps, 0, limits.MAX_STEPS),
+        ("appearance steps", stages.appearance_steps, 0, limits.MAX_STEPS),
+        ("grid resolution", stages.grid_resolution, limits.MIN_GRID_RESOLUTION, limits.MAX_GRID_RESOLUTION),
+        ("views per step", stages.views_per_step, 1, limits.MAX_VIEWS_PER_STEP),
+        ("render size", stages.render_size, limits.MIN_RENDER_SIZE, limits.MAX_RENDER_SIZE),
+        ("steps between previews", stages.preview_every, 0, limits.MAX_STEPS),
+    )
+    for what, value, low, high in bounds:
+        _check_range(f"The number for {what}", value, low, high)
+
+
+def _check_guidance(guidance: Guidance) -> None:
+    for what, scale in (("geometry", guidance.geometry_scale), ("appearance", guidance.appearance_scale)):
+        if scale is not None:
+            _check_range(f"The guidance scale for {what}", scale, 0, 1000)
