@@ -47,23 +47,28 @@ def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tup
     of exactly zero counts as outside; triangles there may have no area (``clean.remove_degenerate``).
     """
     with torch.no_grad():
-        inside = sdf < 0
-        crossing = inside[cache.edges[:, 0]] != inside[cache.edges[:, 1]]
-        number = torch.cumsum(crossing, 0) - 1
+        flags = (sdf < 0).to(torch.uint8)
+        # both flags of an edge read as one number: they differ when it is 1 or 256
+        pair = flags[cache.edges.reshape(-1)].view(torch.int16)
+        crossing = ((pair == 1) | (pair == 256)).nonzero()[:, 0]
+        number = torch.zeros(len(pair), dtype=torch.int64, device=pair.device)
+        number[crossing] = torch.arange(len(crossing), device=pair.device)
         ends = cache.edges[crossing]
-        faces = _faces(inside, tets, cache, number)
+        faces = _faces(flags, tets, cache, number)
     start, end = vertices[ends[:, 0]], vertices[ends[:, 1]]
     s, t = sdf[ends[:, 0]], sdf[ends[:, 1]]
     # (p_a·s_b − p_b·s_a) / (s_b − s_a), written so that rounding cannot leave the edge
     return start + (end - start) * (s / (s - t))[:, None], faces
 
 
-def _faces(inside: Tensor, tets: Tensor, cache: TetEdges, number: Tensor) -> Tensor:
-    """Triangles int64 [F,3] as indices into the sign-changing edges."""
-    flags = inside.to(torch.uint8)
-    case = flags[tets[:, 0]] + 2 * flags[tets[:, 1]] + 4 * flags[tets[:, 2]] + 8 * flags[tets[:, 3]]
-    cut = ((case != 0) & (case != 15)).nonzero()[:, 0]
-    local = cache.table[case[cut].long()]
+def _faces(flags: Tensor, tets: Tensor, cache: TetEdges, number: Tensor) -> Tensor:
+    """Triangles int64 [F,3] as indices into the sign-changing edges; ``flags`` is 1 inside, 0 outside."""
+    corners = flags[tets.reshape(-1)]
+    # a tetrahedron's four flags read as one number: few are cut, and only those are looked at closely
+    four = corners.view(torch.int32)
+    cut = ((four != 0) & (four != 0x01010101)).nonzero()[:, 0]
+    case = (corners.view(-1, 4)[cut].long() * torch.tensor([1, 2, 4, 8], device=cut.device)).sum(dim=1)
+    local = cache.table[case]
     edges = torch.gather(cache.tet_edges[cut], 1, local.clamp(min=0))
     triangles = number[edges].reshape(-1, 3)
     return triangles[local.reshape(-1, 3)[:, 0] >= 0]

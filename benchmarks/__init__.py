@@ -1,0 +1,1 @@
+"""What Maquette costs, measured: one file per part, each with ``rows()``."""
