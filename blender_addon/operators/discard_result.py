@@ -1,0 +1,31 @@
+"""Discard: remove the result and bring the original back."""
+
+import bpy
+
+from .. import scene_writing
+from .results import active_result
+
+
+class MAQUETTE_OT_discard_result(bpy.types.Operator):
+    """Remove the refined object and show again what it replaced"""
+
+    bl_idname = "maquette.discard_result"
+    bl_label = "Discard Result"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_result(context) is not None:
+            return True
+        cls.poll_message_set("Make a refined object active first")
+        return False
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:  # pyright: ignore
+        return context.window_manager.invoke_confirm(self, event)  # pyright: ignore
+
+    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+        result = active_result(context)
+        if result is None:
+            return {"CANCELLED"}
+        scene_writing.discard(context, result)
+        return {"FINISHED"}

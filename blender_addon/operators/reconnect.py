@@ -1,0 +1,21 @@
+"""Reconnect: read the connection file again and try at once."""
+
+import bpy
+
+from .. import jobs, pump
+
+
+class MAQUETTE_OT_reconnect(bpy.types.Operator):
+    """Read the connection file again, connect, and receive what waits for this scene"""
+
+    bl_idname = "maquette.reconnect"
+    bl_label = "Reconnect"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+        now = pump.runtime()
+        now.last_error = None
+        now.reconnect()
+        if jobs.recall(context.scene) is not None:
+            self.report({"INFO"}, "Looking for the job of this scene")
+        return {"FINISHED"}

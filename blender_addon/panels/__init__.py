@@ -1,0 +1,11 @@
+"""The Maquette tab of the 3D viewport's sidebar."""
+
+from . import backend, main, settings, targets
+
+CLASSES: tuple[type, ...] = (
+    targets.MAQUETTE_UL_targets,
+    main.MAQUETTE_PT_main,
+    settings.MAQUETTE_PT_cameras,
+    settings.MAQUETTE_PT_advanced,
+    backend.MAQUETTE_PT_backend,
+)

@@ -1,0 +1,43 @@
+"""The list of targets and the one that is chosen."""
+
+import bpy
+
+from .. import properties
+
+
+class MAQUETTE_UL_targets(bpy.types.UIList):
+    """Objects to refine"""
+
+    def draw_item(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, _context: object, layout: bpy.types.UILayout, _data: object, item: object, *_rest: object
+    ) -> None:
+        """One line: the object's name and its prompt."""
+        draw_line(layout, item)  # pyright: ignore[reportArgumentType]
+
+
+def draw_line(layout: bpy.types.UILayout, target: properties.MaquetteTarget) -> None:
+    """The object's name and its prompt."""
+    thing = target.object
+    row = layout.row(align=True)
+    if thing is None or not thing.users_scene:
+        row.label(text="Deleted object", icon="ERROR")
+        return
+    row.label(text=thing.name, icon="OUTLINER_OB_MESH")
+    row.prop(target, "prompt", text="", emboss=False, icon="NONE" if target.prompt else "ERROR")
+
+
+def draw_targets(layout: bpy.types.UILayout, settings: properties.MaquetteSceneSettings) -> None:
+    """The list, its buttons, and the chosen target's own settings."""
+    row = layout.row()
+    row.template_list("MAQUETTE_UL_targets", "", settings, "targets", settings, "active_target", rows=3)
+    buttons = row.column(align=True)
+    buttons.operator("maquette.add_targets", text="", icon="ADD")
+    buttons.operator("maquette.remove_target", text="", icon="REMOVE")
+    if not len(settings.targets):
+        layout.operator("maquette.add_targets", icon="ADD")
+        return
+    if settings.active_target < len(settings.targets):
+        target = settings.targets[settings.active_target]
+        column = layout.column()
+        for name in ("object", "prompt", "strength", "mode"):
+            column.prop(target, name)

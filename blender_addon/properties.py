@@ -1,0 +1,152 @@
+"""What the artist sets, stored with the scene, and what Maquette notes on objects."""
+
+# pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+MODES = (
+    ("remesh", "Remesh", "A new surface with as much detail as the grid allows"),
+    ("keep_topology", "Keep Topology", "Move the mesh's own vertices; faces, UVs and groups stay"),
+    ("texture_only", "Texture Only", "Leave the shape alone and make a texture"),
+)
+CAMERA_CHOICES = (
+    ("ORBIT", "Orbit", "An automatic orbit around each target"),
+    ("SCENE", "Scene Cameras", "The perspective cameras of this scene"),
+    ("BOTH", "Both", "The scene's cameras and an automatic orbit"),
+)
+TEXTURE_SIZES = tuple((str(2**n), str(2**n), f"{2**n} × {2**n} pixels") for n in range(8, 13))
+
+
+def _is_mesh(_self: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "MESH" and candidate.maquette.role == "NONE"
+
+
+def _prior_names(_self: bpy.types.PropertyGroup, _context: bpy.types.Context, typed: str) -> list[str]:
+    from . import pump
+
+    welcome = pump.runtime().welcome
+    return [name for name in (welcome.priors if welcome else ("starter",)) if typed.lower() in name.lower()]
+
+
+class MaquetteTarget(bpy.types.PropertyGroup):
+    """One object to refine."""
+
+    object: PointerProperty(name="Object", description="Mesh to refine", type=bpy.types.Object, poll=_is_mesh)
+    prompt: StringProperty(name="Prompt", description="What the refined object should look like, in words")
+    negative_prompt: StringProperty(name="Negative Prompt", description="What it should not look like")
+    strength: FloatProperty(
+        name="Strength",
+        description="How far the surface may move: 1 is 10 % of the object's longest side",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    mode: EnumProperty(name="Mode", description="What may change", items=MODES)
+
+
+class MaquetteSceneSettings(bpy.types.PropertyGroup):
+    """Settings of a refinement."""
+
+    targets: CollectionProperty(type=MaquetteTarget)
+    active_target: IntProperty(name="Active Target", description="Target shown below the list")
+    cameras: EnumProperty(name="Views", description="Where the refinement looks from", items=CAMERA_CHOICES)
+    geometry_steps: IntProperty(
+        name="Shape Steps", description="Steps that refine the shape; 0 skips it", default=200, min=0, soft_max=2000
+    )
+    appearance_steps: IntProperty(
+        name="Colour Steps", description="Steps that refine the colour; 0 skips it", default=250, min=0, soft_max=2000
+    )
+    grid_resolution: IntProperty(
+        name="Grid", description="Cells along the longest side, for Remesh", default=64, min=8, max=256
+    )
+    views_per_step: IntProperty(
+        name="Views per Step", description="Pictures judged in each step", default=4, min=1, max=64
+    )
+    render_size: IntProperty(
+        name="Picture Size",
+        description="Side of the judged pictures in pixels",
+        default=64,
+        min=16,
+        max=2048,
+        subtype="PIXEL",
+    )
+    preview_every: IntProperty(
+        name="Preview Every", description="Steps between previews in the viewport; 0 for none", default=10, min=0
+    )
+    texture_size: EnumProperty(
+        name="Texture", description="Side of the texture in pixels", items=TEXTURE_SIZES, default="1024"
+    )
+    seed: IntProperty(name="Seed", description="The same seed gives the same result", min=0)
+    prior: StringProperty(
+        name="Prior",
+        description="Pretrained model that judges the pictures, from the backend's list",
+        default="starter",
+        search=_prior_names,
+    )
+    geometry_scale: FloatProperty(
+        name="Shape Guidance", description="How strictly the shape follows the prompt; 0 is the prior's own", min=0.0
+    )
+    appearance_scale: FloatProperty(
+        name="Colour Guidance", description="How strictly the colour follows the prompt; 0 is the prior's own", min=0.0
+    )
+    include_context: BoolProperty(
+        name="Send Surroundings", description="Let visible objects that are not targets hide parts of the view"
+    )
+    record: StringProperty(name="Running Job", description="The job that runs for this scene", options={"HIDDEN"})
+
+
+class MaquetteObjectNotes(bpy.types.PropertyGroup):
+    """What Maquette notes on an object."""
+
+    role: EnumProperty(
+        name="Role",
+        description="What this object is to Maquette",
+        items=(
+            ("NONE", "None", "An ordinary object"),
+            ("PREVIEW", "Preview", "A refinement in the making"),
+            ("RESULT", "Result", "A refined object"),
+        ),
+    )
+    job_id: StringProperty(name="Job", description="The job this object belongs to")
+    subject_id: StringProperty(name="Subject", description="This object's identity within the job")
+    original: PointerProperty(name="Original", description="What this was refined from", type=bpy.types.Object)
+    result: PointerProperty(name="Result", description="The newest refinement of this object", type=bpy.types.Object)
+    topology: IntProperty(name="Topology", description="Which triangles a preview holds", default=-1)
+    was_selected: BoolProperty(name="Was Selected", description="Selection to restore with the original")
+    was_visible: BoolProperty(name="Was Visible", description="Visibility to restore with the original", default=True)
+    was_rendered: BoolProperty(name="Was Rendered", description="Rendering to restore with the original", default=True)
+    hid_result: BoolProperty(name="Hid Result", description="Whether an older result is hidden meanwhile")
+
+
+CLASSES = (MaquetteTarget, MaquetteSceneSettings, MaquetteObjectNotes)
+
+
+def attach() -> None:
+    """Add the settings to scenes and objects."""
+    bpy.types.Scene.maquette = PointerProperty(type=MaquetteSceneSettings)
+    bpy.types.Object.maquette = PointerProperty(type=MaquetteObjectNotes)
+
+
+def detach() -> None:
+    """Undo ``attach``."""
+    del bpy.types.Object.maquette
+    del bpy.types.Scene.maquette
+
+
+def settings(scene: bpy.types.Scene) -> MaquetteSceneSettings:
+    """A scene's settings, typed."""
+    return scene.maquette
+
+
+def notes(thing: bpy.types.Object) -> MaquetteObjectNotes:
+    """An object's notes, typed."""
+    return thing.maquette

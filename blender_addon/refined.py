@@ -1,0 +1,127 @@
+"""What came from the backend, checked and ready for Blender. No bpy: this runs on the connection's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._protocol import arrays, errors, limits, messages, recipe
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+_BYTE_TO_FLOAT: Floats = (np.arange(256) / 255.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A surface with its colours."""
+
+    positions: Floats
+    """[V,3], object space."""
+    triangles: Ints
+    """[F,3]"""
+    corner_uvs: Floats | None = None
+    """[F,3,2]"""
+    colors: Floats | None = None
+    """[V,4], sRGB 0..1."""
+    texture: Floats | None = None
+    """[H,W,4], sRGB 0..1, row 0 at the bottom."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A preview."""
+
+    job_id: str
+    subject_id: str
+    topology: int
+    surface: Surface
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A result."""
+
+    subject_id: str
+    same_topology: bool
+    surface: Surface
+
+
+def rgba(colors: NDArray[np.generic]) -> Floats:
+    """u1 [...,3] → f4 [...,4] with alpha 1."""
+    out = np.ones((*colors.shape[:-1], 4), np.float32)
+    np.take(_BYTE_TO_FLOAT, colors, out=out[..., :3], mode="clip")
+    return out
+
+
+def frame_from(preview: messages.Preview, given: Mapping[str, NDArray[np.generic]]) -> Frame:
+    """A preview's arrays, checked. Raises ProtocolError when they do not fit together."""
+    return Frame(preview.job_id, preview.subject_id, preview.topology, _surface(given))
+
+
+def refined_from(result: messages.SubjectResult, blobs: Mapping[str, bytes | bytearray]) -> Refined:
+    """A result's arrays, checked. Raises ProtocolError when they do not fit together."""
+    refs = {
+        "positions": result.mesh.positions,
+        "triangles": result.mesh.triangles,
+        "corner_uvs": result.mesh.corner_uvs,
+        "texture": result.base_color,
+    }
+    given = {name: _view(ref, blobs) for name, ref in refs.items() if ref is not None}
+    return Refined(result.subject_id, result.same_topology, _surface(given))
+
+
+def refs_of(status: messages.JobStatus) -> dict[str, int]:
+    """Bytes of every blob of a job's results, by hash."""
+    refs = [
+        ref
+        for result in status.results
+        for ref in (result.mesh.positions, result.mesh.triangles, result.mesh.corner_uvs, result.base_color)
+        if ref is not None
+    ]
+    return {ref.sha256: arrays.ref_size(ref) for ref in refs}
+
+
+def _view(ref: recipe.ArrayRef, blobs: Mapping[str, bytes | bytearray]) -> NDArray[np.generic]:
+    return arrays.view_array(blobs[ref.sha256], ref.dtype, ref.shape)
+
+
+def _surface(given: Mapping[str, NDArray[np.generic]]) -> Surface:
+    positions = _shaped(given, "positions", "f4", (-1, 3))
+    triangles = _shaped(given, "triangles", "i4", (-1, 3))
+    if positions is None or triangles is None:
+        raise _broken("lacks positions or triangles")
+    count = len(positions)
+    if len(triangles) > 8 * limits.MAX_TRIANGLES or not np.isfinite(positions).all():
+        raise _broken("has too many triangles or coordinates that are no numbers")
+    if triangles.size and not (0 <= int(triangles.min()) and int(triangles.max()) < count):
+        raise _broken("names vertices that do not exist")
+    colors = _shaped(given, "colors", "u1", (count, 3))
+    texture = _shaped(given, "texture", "u1", (-1, -1, 3))
+    return Surface(
+        positions.astype(np.float32, copy=False),
+        triangles.astype(np.int32, copy=False),
+        _shaped(given, "corner_uvs", "f4", (len(triangles), 3, 2)),  # pyright: ignore[reportArgumentType]
+        None if colors is None else rgba(colors),
+        None if texture is None else rgba(texture),
+    )
+
+
+def _shaped(
+    given: Mapping[str, NDArray[np.generic]], name: str, dtype: str, shape: tuple[int, ...]
+) -> NDArray[np.generic] | None:
+    """An optional array of this type and shape; −1 stands for any side."""
+    array = given.get(name)
+    if array is None:
+        return None
+    fits = array.ndim == len(shape) and all(want in (-1, side) for want, side in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype != np.dtype(dtype):
+        raise _broken(f"has {name} of {array.dtype} {array.shape}")
+    return array
+
+
+def _broken(what: str) -> errors.ProtocolError:
+    return errors.ProtocolError(f"A surface from the backend {what}.", "Update the backend and the add-on together.")

@@ -1,0 +1,169 @@
+"""The scene → a recipe and the arrays it names. Changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import bpy
+
+from . import camera_reading, mesh_reading, properties
+from ._protocol import arrays, checks, errors, recipe
+
+Code = errors.ErrorCode
+
+
+@dataclass(frozen=True)
+class TargetKey:
+    """How a target is found again: never by a reference, which undo and file load make dangling."""
+
+    subject_id: str
+    name: str
+    session_uid: int
+
+
+@dataclass(frozen=True)
+class SceneReading:
+    """All that a job needs from the scene."""
+
+    recipe: recipe.Recipe
+    blobs: dict[str, arrays.Bytes]
+    """Every array that the recipe names, by hash."""
+    targets: tuple[TargetKey, ...]
+
+
+def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -> SceneReading:
+    """The recipe that the scene's Maquette settings describe, checked.
+
+    Args:
+        known_priors: the backend's list, once it is known.
+
+    Raises:
+        MaquetteError: anything the artist has to change first.
+    """
+    scene = context.scene
+    settings = properties.settings(scene)
+    if not len(settings.targets):
+        raise _bad(Code.NO_TARGET, "There is nothing to refine.", "Select meshes and press Add Selected.")
+    things = [_target_object(target) for target in settings.targets]
+    _check_distinct(things)
+    cameras = camera_reading.read_cameras(scene) if settings.cameras != "ORBIT" else ()
+    blobs: dict[str, arrays.Bytes] = {}
+    subjects = tuple(
+        _read_subject(context, target, thing, cameras, blobs)
+        for target, thing in zip(settings.targets, things, strict=True)
+    )
+    whole = recipe.Recipe(
+        subjects=subjects,
+        rig=recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE"),
+        context=_read_context(context, things, blobs) if settings.include_context else (),
+        stages=_stages(settings),
+        guidance=recipe.Guidance(settings.geometry_scale or None, settings.appearance_scale or None),
+        prior=settings.prior,
+        seed=settings.seed,
+    )
+    checks.check_recipe(whole, known_priors or (whole.prior,))
+    keys = zip(subjects, things, strict=True)
+    return SceneReading(
+        whole, blobs, tuple(TargetKey(one.subject_id, thing.name, thing.session_uid) for one, thing in keys)
+    )
+
+
+def _target_object(target: properties.MaquetteTarget) -> bpy.types.Object:
+    """A target's object, fit to be refined."""
+    thing: bpy.types.Object | None = target.object
+    if thing is None or not thing.users_scene:
+        raise _bad(
+            Code.TARGET_GONE, "A target's object was deleted.", "Remove the empty line from the targets."
+        )
+    if thing.library is not None:
+        raise _bad(
+            Code.NOT_EDITABLE,
+            f"{thing.name} is linked from {thing.library.filepath} and cannot be changed here.",
+            "Make it local or make a library override (Object > Relations).",
+        )
+    if thing.type != "MESH":
+        raise _bad(Code.NOT_EDITABLE, f"{thing.name} is not a mesh.", "Convert it (Object > Convert > Mesh).")
+    if not target.prompt.strip():
+        raise _bad(Code.EMPTY_PROMPT, f"{thing.name} has no prompt.", "Say in words what it should become.")
+    return thing
+
+
+def _check_distinct(things: list[bpy.types.Object]) -> None:
+    names = [thing.name for thing in things]
+    for name in names:
+        if names.count(name) > 1:
+            raise _bad(Code.INVALID_RECIPE, f"{name} is a target twice.", "Remove one of the two.")
+
+
+def _read_subject(
+    context: bpy.types.Context,
+    target: properties.MaquetteTarget,
+    thing: bpy.types.Object,
+    cameras: tuple[recipe.Camera, ...],
+    blobs: dict[str, arrays.Bytes],
+) -> recipe.Subject:
+    mesh = mesh_reading.read_mesh(context, thing)
+    settings = properties.settings(context.scene)
+    if settings.cameras == "SCENE":
+        camera_reading.check_seen(thing.name, mesh, cameras)
+    return recipe.Subject(
+        # from the name, not from chance: the same scene gives the same recipe, so a result can be repeated
+        subject_id=hashlib.sha256(thing.name_full.encode()).hexdigest()[:32],
+        name=thing.name,
+        prompt=target.prompt.strip(),
+        negative_prompt=target.negative_prompt.strip(),
+        mesh=_mesh_ref(mesh, blobs),
+        world_from_object=mesh.world_from_object,
+        mode=target.mode,
+        strength=target.strength,
+        texture_size=int(settings.texture_size),
+    )
+
+
+def _mesh_ref(mesh: mesh_reading.MeshArrays, blobs: dict[str, arrays.Bytes]) -> recipe.MeshRef:
+    return recipe.MeshRef(
+        _keep(mesh.positions, blobs),
+        _keep(mesh.triangles, blobs),
+        None if mesh.corner_uvs is None else _keep(mesh.corner_uvs, blobs),
+    )
+
+
+def _keep(array: arrays.Array, blobs: dict[str, arrays.Bytes]) -> recipe.ArrayRef:
+    ref = arrays.array_ref(array)
+    blobs[ref.sha256] = arrays.array_bytes(array)
+    return ref
+
+
+def _read_context(
+    context: bpy.types.Context, targets: list[bpy.types.Object], blobs: dict[str, arrays.Bytes]
+) -> tuple[recipe.ContextObject, ...]:
+    """Visible meshes that are no targets; one that cannot be refined cannot hide anything either, and is left out."""
+    found: list[recipe.ContextObject] = []
+    for thing in context.scene.objects:
+        if thing.type != "MESH" or thing in targets or not thing.visible_get(view_layer=context.view_layer):
+            continue
+        try:
+            mesh = mesh_reading.read_mesh(context, thing)
+        except errors.MaquetteError as error:
+            if error.code == Code.TOO_MANY_TRIANGLES:
+                raise
+            continue
+        found.append(recipe.ContextObject(thing.name, _mesh_ref(mesh, blobs), mesh.world_from_object))
+    return tuple(found)
+
+
+def _stages(settings: properties.MaquetteSceneSettings) -> recipe.Stages:
+    return recipe.Stages(
+        geometry_steps=settings.geometry_steps,
+        appearance_steps=settings.appearance_steps,
+        grid_resolution=settings.grid_resolution,
+        views_per_step=settings.views_per_step,
+        render_size=settings.render_size,
+        preview_every=settings.preview_every,
+    )
+
+
+def _bad(code: errors.ErrorCode, message: str, remedy: str) -> errors.MaquetteError:
+    return errors.MaquetteError(code, message, remedy)

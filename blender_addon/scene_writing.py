@@ -1,0 +1,325 @@
+"""Previews and results → the scene. The only file that changes the artist's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from . import mesh_building, mesh_reading, properties
+from .refined import Frame, Refined, Surface
+
+_TRANSFORM = (
+    "rotation_mode",
+    "location",
+    "rotation_euler",
+    "rotation_quaternion",
+    "rotation_axis_angle",
+    "scale",
+    "delta_location",
+    "delta_rotation_euler",
+    "delta_rotation_quaternion",
+    "delta_scale",
+    "parent",
+    "parent_type",
+    "parent_bone",
+    "parent_vertices",
+    "matrix_parent_inverse",
+)
+PREVIEW_SUFFIX = " (Maquette preview)"
+RESULT_SUFFIX = " refined"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a result comes from, stored on it."""
+
+    job_id: str
+    recipe_json: str
+    versions: str
+
+
+# ---- previews -------------------------------------------------------------------------------------
+def show_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Frame) -> bpy.types.Object:
+    """Show a preview in the target's place. No undo step; ``drop_preview`` takes it back."""
+    preview = find_preview(target, frame)
+    if preview is None:
+        preview = _new_preview(context, target, frame)
+    mesh = preview.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    held = properties.notes(preview)
+    if held.topology != frame.topology or len(mesh.vertices) != len(frame.surface.positions):
+        surface = frame.surface
+        mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
+        held.topology = frame.topology
+    else:
+        mesh_building.set_positions(mesh, frame.surface.positions)
+    _color(mesh, preview.name, frame.surface)
+    return preview
+
+
+def find_preview(target: bpy.types.Object, frame: Frame) -> bpy.types.Object | None:
+    """The target's preview: by its name, which is fast, else by its notes, as artists may rename it."""
+    named = bpy.data.objects.get(_short(target.name, PREVIEW_SUFFIX))
+    for thing in (named, *bpy.data.objects) if named is None or not _is_preview(named, frame) else (named,):
+        if thing is not None and _is_preview(thing, frame):
+            return thing
+    return None
+
+
+def _is_preview(thing: bpy.types.Object, frame: Frame) -> bool:
+    held = properties.notes(thing)
+    return held.role == "PREVIEW" and (held.job_id, held.subject_id) == (frame.job_id, frame.subject_id)
+
+
+def _new_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Frame) -> bpy.types.Object:
+    name = _short(target.name, PREVIEW_SUFFIX)
+    preview = _stand_in(name, bpy.data.meshes.new(name), target)
+    held = properties.notes(preview)
+    held.role, held.job_id, held.subject_id, held.original = "PREVIEW", frame.job_id, frame.subject_id, target
+    held.was_selected = _is_selected(context, target)
+    held.was_visible = not target.hide_viewport
+    older = properties.notes(target).result
+    held.hid_result = older is not None and not older.hide_viewport
+    if held.hid_result:
+        older.hide_viewport = True
+    # an object that is being edited stays visible: hiding it would throw the artist out of the mode
+    if target.mode != "EDIT":
+        target.hide_viewport = True
+    return preview
+
+
+def previews(job_id: str | None = None) -> list[bpy.types.Object]:
+    """All previews, or those of one job."""
+    found = [thing for thing in bpy.data.objects if properties.notes(thing).role == "PREVIEW"]
+    return [thing for thing in found if job_id is None or properties.notes(thing).job_id == job_id]
+
+
+def drop_preview(context: bpy.types.Context, preview: bpy.types.Object) -> None:
+    """Remove a preview and show again what it stood for."""
+    held = properties.notes(preview)
+    target, selected, visible, hid_result = held.original, held.was_selected, held.was_visible, held.hid_result
+    _remove(preview)
+    if target is None:
+        return
+    target.hide_viewport = not visible
+    older = properties.notes(target).result
+    if hid_result and older is not None:
+        older.hide_viewport = False
+    if selected:
+        _select(context, target)
+
+
+# ---- results --------------------------------------------------------------------------------------
+def accept(context: bpy.types.Context, target: bpy.types.Object, refined: Refined, origin: Origin) -> bpy.types.Object:
+    """Put a result in the target's place; the target stays, hidden and linked to it. No undo step of its own."""
+    name = _short(target.name, RESULT_SUFFIX)
+    mesh = _result_mesh(context, target, refined)
+    mesh.name = name
+    result = _stand_in(name, mesh, target)
+    _color(mesh, name, refined.surface, pack=True)
+    result["maquette_recipe"] = origin.recipe_json
+    result["maquette_job"] = origin.job_id
+    result["maquette_versions"] = origin.versions
+    held = properties.notes(result)
+    held.role, held.job_id, held.subject_id, held.original = "RESULT", origin.job_id, refined.subject_id, target
+    _replace(context, target, result)
+    return result
+
+
+def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.types.Object) -> None:
+    """Hide the target (and its older result) and let the result take its selection."""
+    held, older = properties.notes(result), properties.notes(target).result
+    before = properties.notes(older) if older is not None else None
+    held.was_visible = before.was_visible if before else not target.hide_viewport
+    held.was_rendered = before.was_rendered if before else not target.hide_render
+    replaced = target if older is None else older
+    held.was_selected = _is_selected(context, replaced) or _is_selected(context, target)
+    active = context.view_layer.objects.active in (target, replaced)
+    editing = target.mode == "EDIT"
+    if older is not None:
+        older.hide_viewport = older.hide_render = True
+    target.hide_render = True
+    if not editing:
+        target.hide_viewport = True
+    properties.notes(target).result = result
+    if held.was_selected and not editing:
+        _select(context, result)
+    if active and not editing and context.view_layer.objects.get(result.name) is not None:
+        context.view_layer.objects.active = result
+
+
+def _result_mesh(context: bpy.types.Context, target: bpy.types.Object, refined: Refined) -> bpy.types.Mesh:
+    """The artist's own polygons, moved, where they correspond; else the triangles that came."""
+    surface = refined.surface
+    if refined.same_topology:
+        mesh = mesh_reading.copy_evaluated(context, target)
+        if _move_onto(mesh, surface):
+            return mesh
+        bpy.data.meshes.remove(mesh)
+    mesh = bpy.data.meshes.new(target.name)
+    mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
+    return mesh
+
+
+def _move_onto(mesh: bpy.types.Mesh, surface: Surface) -> bool:
+    """Give a mesh the surface's positions and UVs, unless its triangles are others (it was edited meanwhile)."""
+    triangles, loops = mesh_reading.triangle_corners(mesh)
+    if len(mesh.vertices) != len(surface.positions) or not np.array_equal(triangles, surface.triangles):
+        return False
+    if surface.corner_uvs is not None:
+        loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
+        loop_uvs[loops] = surface.corner_uvs
+        # a seam inside a polygon cannot be kept on it
+        if not np.array_equal(loop_uvs[loops], surface.corner_uvs):
+            return False
+        _write_uvs(mesh, loop_uvs)
+    mesh_building.set_positions(mesh, surface.positions)
+    return True
+
+
+def _write_uvs(mesh: bpy.types.Mesh, loop_uvs: mesh_building.Floats) -> None:
+    """A new layer, unless the artist's active one is what the texture was made for."""
+    layer = mesh.uv_layers.active
+    if layer is not None:
+        own = np.zeros_like(loop_uvs)
+        mesh.attributes[layer.name].data.foreach_get("vector", own.ravel())
+        if np.array_equal(own, loop_uvs):
+            layer.active_render = True
+            return
+    mesh_building.set_uvs(mesh, mesh_building.UV_NAME, loop_uvs)
+
+
+def toggle(context: bpy.types.Context, result: bpy.types.Object) -> bool:
+    """Swap which of original and result is shown; True when the original is shown now."""
+    original = properties.notes(result).original
+    show = original.hide_viewport
+    for thing, hidden in ((original, not show), (result, show)):
+        thing.hide_viewport = thing.hide_render = hidden
+    _select(context, original if show else result)
+    context.view_layer.objects.active = original if show else result
+    return show
+
+
+def discard(context: bpy.types.Context, result: bpy.types.Object) -> None:
+    """Remove a result and show again what it replaced: an older result, or the original."""
+    held = properties.notes(result)
+    original, visible, rendered, selected = held.original, held.was_visible, held.was_rendered, held.was_selected
+    _remove(result)
+    if original is None:
+        return
+    older = [thing for thing in bpy.data.objects if properties.notes(thing).role == "RESULT"]
+    older = [thing for thing in older if properties.notes(thing).original is original]
+    shown = older[-1] if older else original
+    properties.notes(original).result = older[-1] if older else None
+    shown.hide_viewport = not visible if shown is original else False
+    shown.hide_render = not rendered if shown is original else False
+    if selected:
+        _select(context, shown)
+
+
+# ---- common ---------------------------------------------------------------------------------------
+def _stand_in(name: str, mesh: bpy.types.Mesh, target: bpy.types.Object) -> bpy.types.Object:
+    """A new object with the target's transform, parent and collections."""
+    thing = bpy.data.objects.new(name, mesh)
+    for attribute in _TRANSFORM:
+        setattr(thing, attribute, getattr(target, attribute))
+    for collection in target.users_collection:
+        collection.objects.link(thing)
+    if len(target.constraints):
+        thing.matrix_world = target.matrix_world
+    return thing
+
+
+def _color(mesh: bpy.types.Mesh, name: str, surface: Surface, *, pack: bool = False) -> None:
+    """Show the surface's texture or colours; leaves the mesh's materials alone when it has neither."""
+    pixels = surface.texture if surface.texture is not None else surface.colors
+    if pixels is None:
+        return
+    own = mesh.materials[0] if len(mesh.materials) and not pack else None
+    image = None
+    if surface.texture is not None:
+        image = mesh_building.fill_image(name, _image_of(own), surface.texture)
+        if pack:
+            image.pack()
+    elif surface.colors is not None:
+        mesh_building.set_colors(mesh, surface.colors)
+    material = mesh_building.fill_material(name, own, image)
+    mesh_building.set_viewport_color(material, pixels)
+    if own is None:
+        _use_only(mesh, material)
+
+
+def _use_only(mesh: bpy.types.Mesh, material: bpy.types.Material) -> None:
+    """One texture covers the whole surface; the slots stay so that their indices keep their meaning."""
+    if not len(mesh.materials):
+        mesh.materials.append(material)
+    for index in range(len(mesh.materials)):
+        mesh.materials[index] = material
+
+
+def _image_of(material: bpy.types.Material | None) -> bpy.types.Image | None:
+    if material is None or material.node_tree is None:
+        return None
+    return next((node.image for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeTexImage"), None)  # pyright: ignore
+
+
+def _remove(thing: bpy.types.Object) -> None:
+    """Remove an object of ours with its mesh, materials and images, as far as nobody else uses them."""
+    mesh = thing.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    materials = {material.name: material for material in mesh.materials if material is not None}
+    images = [image for image in map(_image_of, materials.values()) if image is not None]
+    bpy.data.objects.remove(thing)
+    if mesh.users == 0:
+        bpy.data.meshes.remove(mesh)
+    for material in materials.values():
+        if material.users == 0:
+            bpy.data.materials.remove(material)
+    for image in images:
+        if image.users == 0:
+            bpy.data.images.remove(image)
+
+
+def _is_selected(context: bpy.types.Context, thing: bpy.types.Object) -> bool:
+    layer = context.view_layer
+    return layer.objects.get(thing.name) is not None and thing.select_get(view_layer=layer)
+
+
+def _select(context: bpy.types.Context, thing: bpy.types.Object) -> None:
+    layer = context.view_layer
+    layer.update()  # what was hidden a moment ago cannot be selected before this
+    if layer.objects.get(thing.name) is not None:
+        thing.select_set(True, view_layer=layer)
+
+
+def _short(name: str, suffix: str) -> str:
+    """A name with a suffix that Blender (63 bytes up to 4.x) does not cut off."""
+    return name.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix
+
+
+# ---- notes and undo -------------------------------------------------------------------------------
+def stamp(things: Iterable[tuple[bpy.types.Object, str]], job_id: str) -> None:
+    """Note on objects that they belong to a job, so that they are found again after a reload."""
+    for thing, subject_id in things:
+        held = properties.notes(thing)
+        held.job_id, held.subject_id = job_id, subject_id
+
+
+def unstamp(job_id: str) -> None:
+    """Forget a job on all its targets."""
+    for thing in bpy.data.objects:
+        held = properties.notes(thing)
+        if held.role == "NONE" and held.job_id == job_id:
+            held.property_unset("job_id")
+            held.property_unset("subject_id")
+
+
+def push_undo(context: bpy.types.Context, message: str) -> None:
+    """One step for the artist's Ctrl-Z."""
+    window = context.window or context.window_manager.windows[0]
+    with context.temp_override(window=window):
+        if bpy.ops.ed.undo_push.poll():
+            bpy.ops.ed.undo_push(message=message)
