@@ -2,7 +2,9 @@
 
 nvdiffrast (Laine et al. 2020, section 3.5) starts from neighbouring pixels and looks for the silhouette among the
 edges of the triangles they show; once triangles are pixel-sized the edge belongs to neither and the gradient is lost.
-Here every silhouette edge looks for the pixel pairs it separates instead.
+Here every silhouette edge looks for the pixel pairs it separates instead: it crosses pixel rows and columns, and each
+crossing is blended with the squared cosine between the axis and the edge's normal. Rows and columns then add up to
+one whole boundary at any slope, also where the outline of pixel-sized triangles zigzags.
 """
 
 from __future__ import annotations
@@ -14,7 +16,11 @@ from torch import Tensor
 
 from maquette_backend.render.edges import Topology
 
-_DEPTH_STEPS = 1 << 30
+_WEIGHT_STEPS = 1 << 30
+
+_SAME_SURFACE_PX = 4.0
+"""A silhouette hides another only if it is nearer by this many pixel widths at its depth: one outline of pixel-sized
+triangles zigzags, and its pieces must not hide those beside them."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class _Segments:
     views: Tensor  # [S]
     ends: Tensor  # [S,2] vertex ids
     side: Tensor  # [S] ±1: the surface lies left (+) or right (−) of first → second
-    start: Tensor  # [S,3] x, y, z/w
-    stop: Tensor  # [S,3]
+    start: Tensor  # [S,4] x, y, z/w, 1/w
+    stop: Tensor  # [S,4]
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class _Samples:
     outside: Tensor  # [K]
     direction: Tensor  # [K] ±1: the inside lies towards +axis or −axis
     depth: Tensor  # [K] z/w of the edge there
-    steep: Tensor  # [K] bool: this axis is the one that crosses the edge most squarely
+    nearness: Tensor  # [K] 1/w of the edge there
+    weight: Tensor  # [K] squared cosine between the axis and the edge's normal
 
 
 def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: Topology) -> Tensor:
@@ -50,7 +57,7 @@ def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: T
     with torch.no_grad():
         segments = _silhouettes(pos, tri, topology, (h, w))
         depth = torch.where(rast[..., 3] > 0, rast[..., 2], torch.inf).reshape(-1)
-        samples = [_nearest(_crossings(segments, axis, (n, h, w)), depth) for axis in (0, 1)]
+        samples = [_chosen(_crossings(segments, axis, (n, h, w)), depth, max(h, w)) for axis in (0, 1)]
     flat = color.reshape(-1, channels)
     targets, shares = [], []
     for axis, found in enumerate(samples):
@@ -58,7 +65,7 @@ def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: T
         share = -offset * found.direction - 0.5  # of the outside pixel if positive, else of the inside one
         difference = flat.index_select(0, found.inside) - flat.index_select(0, found.outside)
         targets.append(torch.where(share > 0, found.outside, found.inside))
-        shares.append(share[:, None] * difference)
+        shares.append((share * found.weight)[:, None] * difference)
     return flat.index_add(0, torch.cat(targets), torch.cat(shares)).reshape(color.shape)
 
 
@@ -98,18 +105,15 @@ def _cut_at_near(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _to_screen(p: Tensor, size: tuple[int, int]) -> Tensor:
-    """Clip [S,4] → pixel x, y (centres at whole numbers) and z/w, [S,3]."""
+    """Clip [S,4] → pixel x, y (centres at whole numbers), z/w and 1/w, all linear on screen, [S,4]."""
     h, w = size
-    ndc = p[:, :3] / p[:, 3:]
-    return torch.stack([(ndc[:, 0] + 1) * (w / 2) - 0.5, (ndc[:, 1] + 1) * (h / 2) - 0.5, ndc[:, 2]], 1)
+    inverse = 1 / p[:, 3]
+    x, y, z = (p[:, :3] * inverse[:, None]).unbind(1)
+    return torch.stack([(x + 1) * (w / 2) - 0.5, (y + 1) * (h / 2) - 0.5, z, inverse], 1)
 
 
 def _crossings(segments: _Segments, axis: int, shape: tuple[int, int, int]) -> _Samples:
-    """All crossings of segments with pixel rows (axis 0: the pair is along x) or columns (axis 1: along y).
-
-    Edges of any slope take part, though only steep ones are blended: a flat silhouette in front must still win the
-    pair against a steep one hidden behind it.
-    """
+    """All crossings of segments with pixel rows (axis 0: the pair is along x) or columns (axis 1: along y)."""
     _, h, w = shape
     lines, reach = (h, w) if axis == 0 else (w, h)
     along_a, along_b = segments.start[:, 1 - axis], segments.stop[:, 1 - axis]
@@ -127,14 +131,16 @@ def _crossings(segments: _Segments, axis: int, shape: tuple[int, int, int]) -> _
     low = torch.floor(across.clamp(-2, reach + 1)).long()
     flat, step = _flat_index(segments.views[segment], line, low, axis, shape)
     upper = direction > 0
-    steep = (delta[:, 1].abs() >= delta[:, 0].abs()) == (axis == 0)
+    depth, nearness = (start[:, 2:] + t[:, None] * delta[:, 2:]).unbind(1)
+    square = delta[:, :2].square()
     found = _Samples(
         segment=segment,
         inside=torch.where(upper, flat + step, flat),
         outside=torch.where(upper, flat, flat + step),
         direction=direction,
-        depth=start[:, 2] + t * (stop[:, 2] - start[:, 2]),
-        steep=steep,
+        depth=depth,
+        nearness=nearness,
+        weight=square[:, 1 - axis] / square.sum(1).clamp(min=1e-30),
     )
     return _select(found, (low >= 0) & (low + 1 < reach))
 
@@ -150,16 +156,25 @@ def _select(samples: _Samples, keep: Tensor) -> _Samples:
     return _Samples(*(getattr(samples, name)[index] for name in _Samples.__dataclass_fields__))
 
 
-def _nearest(samples: _Samples, depth: Tensor) -> _Samples:
-    """The samples to blend: not hidden, of several on one pixel pair the nearest, steep ones only."""
+def _chosen(samples: _Samples, depth: Tensor, side_px: int) -> _Samples:
+    """The samples to blend, at most one a pixel pair: in front of the outside pixel and not hidden.
+
+    A silhouette hidden just behind another's outline has an outside pixel that shows what is behind both. But then
+    the outline in front crosses the same pair, since the pair's pixels show different surfaces: the nearest wins.
+    Of the pieces of one outline, the steepest is the best witness of where it runs.
+    """
     visible = (depth[samples.outside] > samples.depth) & torch.isfinite(depth[samples.inside])
     samples = _select(samples, visible)
     pair = torch.minimum(samples.inside, samples.outside)
+    front = torch.zeros_like(depth).scatter_reduce_(0, pair, samples.nearness, "amax")
+    # pixel width at distance w is 2·w/(H·focal), with a focal length of about 2
+    samples = _select(samples, samples.nearness * (1 + _SAME_SURFACE_PX / side_px) >= front[pair])
+    pair = torch.minimum(samples.inside, samples.outside)
     order = torch.arange(len(pair), device=pair.device)
-    key = (((samples.depth.double().clamp(-1, 1) + 1) * (0.5 * _DEPTH_STEPS)).long() << 32) | order
+    key = (((1 - samples.weight.double()) * _WEIGHT_STEPS).long() << 32) | order  # no order of execution changes it
     best = torch.full(depth.shape, torch.iinfo(torch.int64).max, device=depth.device)
     best.scatter_reduce_(0, pair, key, "amin")
-    return _select(samples, (best[pair] == key) & samples.steep)
+    return _select(samples, best[pair] == key)
 
 
 def _edge_offset(pos: Tensor, segments: _Segments, found: _Samples, axis: int, size: tuple[int, int]) -> Tensor:

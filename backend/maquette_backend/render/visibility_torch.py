@@ -20,7 +20,8 @@ def _pixel_corners(pos: Tensor, tri: Tensor, size: tuple[int, int]) -> tuple[Ten
     x = (p[..., 0] + w) * (0.5 * width) - 0.5 * w
     y = (p[..., 1] + w) * (0.5 * height) - 0.5 * w
     corners = torch.stack([x, y, w, p[..., 2] + w], -1)[:, tri.long()]  # [N,F,3,4]
-    return tuple(corners.reshape(-1, 3, 4).unbind(-1))
+    x, y, w, d = corners.reshape(-1, 3, 4).unbind(-1)
+    return x, y, w, d
 
 
 def _boxes(x: Tensor, y: Tensor, w: Tensor, d: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,84 @@
+"""Rasterising: time of a rendering with its gradient, and the gradient's error against finite differences."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from maquette_backend.render import visibility_numba, visibility_torch
+from maquette_backend.render.cameras import to_clip
+from maquette_backend.render.choose import choose_rasterizer
+from maquette_backend.render.edges import build_topology
+
+from benchmarks.rows import Row
+from tests.backend.render.surfaces import bumpy_torus, gradient_errors, gradient_reference, ring_of_cameras
+
+_SIDE_PX = 128
+_VIEWS = 4
+_RUNS = 30
+_SCENE = f"bumpy torus of 10k triangles, {_VIEWS} views of {_SIDE_PX}², 3 colour channels, CPU"
+
+
+def rows() -> list[Row]:
+    """The rows of this part."""
+    return [_forward_backward(), *_numba_against_torch(), *_gradient_errors()]
+
+
+def _times_ms(step: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Fastest and median of ``runs``, after two to warm up."""
+    times = []
+    for _ in range(runs + 2):
+        start = time.perf_counter()
+        step()
+        times.append(1000 * (time.perf_counter() - start))
+    return min(times[2:]), statistics.median(times[2:])
+
+
+def _forward_backward() -> Row:
+    positions, triangles = bumpy_torus(100, 50)
+    positions = positions.requires_grad_()
+    colors = torch.rand(len(positions), 3, requires_grad=True)
+    rasterizer, topology, cameras = choose_rasterizer("cpu"), build_topology(triangles), ring_of_cameras(_VIEWS)
+
+    def step() -> None:
+        clip = to_clip(positions, cameras.clip_from_world)
+        rast = rasterizer.rasterize(clip, triangles, (_SIDE_PX, _SIDE_PX))
+        image = rasterizer.interpolate(colors, rast, triangles)
+        rasterizer.antialias(image, rast, clip, triangles, topology).square().sum().backward()
+
+    fastest, median = _times_ms(step, _RUNS)
+    how = (
+        f"rasterise, interpolate, antialias and backward; {_SCENE}; fastest of {_RUNS} (median {median:.1f} ms), "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+    return Row("raster.forward_backward_ms", fastest, "ms", "<= 40", fastest <= 40, how)
+
+
+def _numba_against_torch() -> list[Row]:
+    positions, triangles = bumpy_torus(100, 50)
+    clip = to_clip(positions, ring_of_cameras(_VIEWS).clip_from_world)
+    size = (_SIDE_PX, _SIDE_PX)
+    fast, fast_median = _times_ms(lambda: visibility_numba.visible(clip, triangles, size), _RUNS)
+    slow, slow_median = _times_ms(lambda: visibility_torch.visible(clip, triangles, size), 7)
+    same = visibility_numba.visible(clip, triangles, size)[0] == visibility_torch.visible(clip, triangles, size)[0]
+    agreement = float(same.float().mean())
+    how = f"visibility alone, {_SCENE}; fastest (medians {fast_median:.1f} and {slow_median:.1f} ms)"
+    return [
+        Row("raster.torch_over_numba", slow / fast, "x", "for information", True, how),
+        Row("raster.same_ids", agreement, "of pixels", ">= 0.999", agreement >= 0.999, f"numba and torch, {_SCENE}"),
+    ]
+
+
+def _gradient_errors() -> list[Row]:
+    rasterizer = choose_rasterizer("cpu")
+    case = gradient_reference(rasterizer)
+    outline, colored = (gradient_errors(rasterizer, case, white=white) for white in (True, False))
+    rigid, local = max(outline.rigid, colored.rigid), max(outline.local, colored.local)
+    how = f"relative to central differences at 1024², 10k triangles, {_SIDE_PX}²; worse of outline and smooth colours"
+    return [
+        Row("raster.grad_error_rigid", rigid, "", "<= 0.05", rigid <= 0.05, how),
+        Row("raster.grad_error_local", local, "", "<= 0.12", local <= 0.12, how),
+    ]
