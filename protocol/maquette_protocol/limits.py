@@ -90,7 +90,7 @@ REQUEST_TIMEOUT_SECS = 30.0
 CHUNK_TIMEOUT_SECS = 10.0
 """Without any answer to a transfer, its chunk was lost (a full queue drops silently): it asks again."""
 MAX_TRANSFER_ATTEMPTS = 3
-"""Restarts of a transfer without progress between them; then it has failed."""
+"""Times that a transfer stalls without a chunk arriving between, or is complete but corrupt; then it has failed."""
 OUTAGE_SECS = 30.0
 """Without a connection for so long, transfers fail too."""
 BACKOFF_FIRST_SECS, BACKOFF_MAX_SECS = 0.25, 8.0

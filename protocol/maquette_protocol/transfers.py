@@ -21,8 +21,10 @@ TransferAnswer = BlobWanted | ChunkStored | Chunk
 @dataclass
 class _Transfer:
     work: Upload | Download
-    attempts: int = 0
+    stalls: int = 0
     """Restarts since it last moved."""
+    repeats: int = 0
+    """Times that all was sent and the blob was still not whole there."""
 
 
 class Transfers:
@@ -87,7 +89,7 @@ class Transfers:
             _apply(transfer.work, request, answer, arrays)
         except ProtocolError as error:
             return self._fail(request.sha256, error)
-        transfer.attempts = transfer.attempts if isinstance(answer, BlobWanted) else 0
+        transfer.stalls = transfer.stalls if isinstance(answer, BlobWanted) else 0
         return self._after(request.sha256, transfer)
 
     def _after(self, sha256: str, transfer: _Transfer) -> list[TransferEvent]:
@@ -97,7 +99,7 @@ class Transfers:
         if work.complete:
             return [moved, *self._finish(sha256, work)]
         if isinstance(work, Upload) and work.starved:
-            return [moved, *self._again(sha256, transfer)]
+            return [moved, *self._repeat(sha256, transfer, None)]
         return [moved]
 
     def _finish(self, sha256: str, work: Upload | Download) -> list[TransferEvent]:
@@ -118,7 +120,7 @@ class Transfers:
         if transfer is None:
             return []
         again = error.code in (ErrorCode.BLOB_CORRUPT, ErrorCode.BLOB_MISSING) and isinstance(request, PutChunk)
-        return self._again(request.sha256, transfer, error) if again else self._fail(request.sha256, error)
+        return self._repeat(request.sha256, transfer, error) if again else self._fail(request.sha256, error)
 
     def tick(self, offline_since: float | None) -> list[TransferEvent]:
         """Notice lost chunks, and an outage (``offline_since`` is when the connection went)."""
@@ -133,7 +135,7 @@ class Transfers:
             for request, at in self._sent.values()
             if now - max(at, self._heard_at) >= limits.CHUNK_TIMEOUT_SECS
         }
-        return [event for sha256 in late for event in self._again(sha256, self._active[sha256])]
+        return [event for sha256 in late for event in self._stalled(sha256, self._active[sha256])]
 
     def restart(self) -> None:
         """A new connection: nothing is on the way any more, and all is offered or asked for anew."""
@@ -142,13 +144,22 @@ class Transfers:
         for transfer in self._active.values():
             transfer.work.restart()
 
-    def _again(self, sha256: str, transfer: _Transfer, error: MaquetteError | None = None) -> list[TransferEvent]:
-        transfer.attempts += 1
-        if transfer.attempts >= limits.MAX_TRANSFER_ATTEMPTS:
+    def _stalled(self, sha256: str, transfer: _Transfer) -> list[TransferEvent]:
+        """A chunk or its answer was lost: begin again, unless nothing has moved since the last few times."""
+        transfer.stalls += 1
+        return self._again(sha256, transfer.stalls, None)
+
+    def _repeat(self, sha256: str, transfer: _Transfer, error: MaquetteError | None) -> list[TransferEvent]:
+        """All was sent, and yet the blob is not whole there. Chunks move each time, so that does not count."""
+        transfer.repeats += 1
+        return self._again(sha256, transfer.repeats, error)
+
+    def _again(self, sha256: str, attempts: int, error: MaquetteError | None) -> list[TransferEvent]:
+        if attempts >= limits.MAX_TRANSFER_ATTEMPTS:
             late = MaquetteError(ErrorCode.TIMED_OUT, f"The transfer of {sha256[:12]}… stands still.", "Try again.")
             return self._fail(sha256, error or late)
         self._forget(sha256)
-        transfer.work.restart()
+        self._active[sha256].work.restart()
         return []
 
     def _fail(self, sha256: str, error: MaquetteError) -> list[TransferEvent]:
