@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 from maquette_protocol.errors import ErrorCode, MaquetteError
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
@@ -41,7 +42,7 @@ def load_weights(folder: Path, device: torch.device) -> LoadedWeights:
         data = _read_bounded(folder / WEIGHTS_FILE)
         denoiser = Denoiser(config)
         denoiser.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         text = f"The starter prior's weights in {folder} can't be used: {error}."
         raise MaquetteError(ErrorCode.INTERNAL, text, _REMEDY) from error
     channels_last(denoiser.to(device)).eval().requires_grad_(False)

@@ -74,15 +74,19 @@ def load_checkpoint(path: Path, run: Run, about: str) -> None:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     run.denoiser.load_state_dict(_part(tensors, "raw"))
     run.average.load_state_dict(_part(tensors, "average"))
-    names = [name for name, _ in run.denoiser.named_parameters()]
     # an optimiser that has not stepped yet has no moments
     moments = {
-        index: {moment: tensors[f"{moment}.{name}"] for moment in _MOMENTS}
-        for index, name in enumerate(names)
+        index: {moment: _laid_out_like(parameter, tensors[f"{moment}.{name}"]) for moment in _MOMENTS}
+        for index, (name, parameter) in enumerate(run.denoiser.named_parameters())
         if f"step.{name}" in tensors
     }
     run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": moments})
     run.counters = Counters(**json.loads(metadata["counters"]))
+
+
+def _laid_out_like(parameter: Tensor, stored: Tensor) -> Tensor:
+    """The fused optimiser walks parameter and moments through memory side by side: their strides must agree."""
+    return torch.zeros_like(parameter).copy_(stored) if stored.dim() else stored
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

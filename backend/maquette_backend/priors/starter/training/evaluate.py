@@ -1,6 +1,6 @@
 """Measures the starter prior: ``python -m maquette_backend.priors.starter.training.evaluate``.
 
-On models that training never saw: how much worse is v predicted under the caption of another model, or from a
+On models that training never saw: how much worse is v predicted under the captions of other models, or from a
 camera turned by 90°? A prior that ignores its conditions scores 1. Deterministic; the intervals are 95 %
 bootstrap intervals over models.
 """
@@ -66,13 +66,13 @@ def model_losses(
     denoiser: Denoiser, views: ViewSet, rows: Sequence[int], modality: int, time: float, effort: Effort
 ) -> dict[str, NDArray[np.float64]]:
     """Mean v-loss of each model in ``rows`` under ``right``, ``caption shuffled`` and ``camera + 90°``, same noise."""
-    partner = _partners([views.models[row].name for row in rows])
+    strangers = strangers_of([views.models[row].name for row in rows], effort.views * effort.noises)
     losses: dict[str, list[float]] = {"right": [], "caption shuffled": [], "camera + 90°": []}
     samples = [(i, k) for i in range(len(rows)) for k in range(effort.views * effort.noises)]
     for start in range(0, len(samples), _BATCH):
         chunk = samples[start : start + _BATCH]
         models = np.array([rows[i] for i, _ in chunk])
-        strangers = np.array([rows[partner[i]] for i, _ in chunk])
+        others = np.array([rows[strangers[i][k]] for i, k in chunk])
         shots = np.array([_shot(views, rows[i], k % effort.views, effort) for i, k in chunk])
         noise = np.stack([_noise(views, rows[i], k, effort) for i, k in chunk])
         cameras = views.cameras[models, shots]
@@ -87,7 +87,7 @@ def model_losses(
         turned = cameras_to_vectors(cameras + np.array([90, 0, 0], np.float32))
         variants = {
             "right": right,
-            "caption shuffled": Batch(**{**vars(right), "text": views.texts[strangers, 0, 0]}),
+            "caption shuffled": Batch(**{**vars(right), "text": views.texts[others, 0, 0]}),
             "camera + 90°": Batch(**{**vars(right), "camera": turned}),
         }
         for name, batch in variants.items():
@@ -144,16 +144,20 @@ def _gate(row: Ratio) -> str:
     return f"≥ {GATES[row.time]:g}: {'holds' if row.ratio >= GATES[row.time] else 'fails'}"
 
 
-def _partners(names: Sequence[str]) -> list[int]:
-    """For each model another one with another name, a third of the shuffled list further on."""
-    order = np.random.default_rng(3).permutation(len(names))
-    place = np.argsort(order)
+def strangers_of(names: Sequence[str], count: int) -> list[list[int]]:
+    """``count`` models of other names for each model, spread evenly over the shuffled list.
+
+    Many, because one pairing alone moves the ratio by a few per cent. Raises ValueError if all bear one name.
+    """
+    order = np.random.default_rng(3).permutation(len(names)).tolist()
     plain = [plain_name(name) for name in names]
-    partners = []
-    for index, name in enumerate(plain):
-        shifts = ((place[index] + len(names) // 3 + extra) % len(names) for extra in range(len(names)))
-        partners.append(next(int(order[shift]) for shift in shifts if plain[order[shift]] != name))
-    return partners
+    if len(set(plain)) < 2:
+        raise ValueError(f"shuffled captions need models of at least two names, not only {set(plain)}")
+    strangers: list[list[int]] = [[] for _ in names]
+    for place, model in enumerate(order):
+        others = [other for other in order[place:] + order[:place] if plain[other] != plain[model]]
+        strangers[model] = [others[number * len(others) // count] for number in range(count)]
+    return strangers
 
 
 def _shot(views: ViewSet, row: int, number: int, effort: Effort) -> int:
