@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from maquette_backend.shape import sdf
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
 RNG = np.random.default_rng(0)
 POINTS = RNG.uniform(-0.9, 0.9, (4000, 3))
 
-QUADS = np.array([[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]])
+QUADS = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
 """Faces of a cube whose vertex index has x in bit 2, y in bit 1, z in bit 0: −x, x, −y, y, −z, z; outward."""
 
 
@@ -76,12 +78,16 @@ def test_corner_split_triangles_change_nothing() -> None:
     np.testing.assert_allclose(d, box_distance(POINTS, (0.5, 0.3, 0.2)), atol=1e-6)
 
 
-def test_two_intersecting_boxes_are_their_union_outside_and_in_sign() -> None:
+def test_two_intersecting_boxes_are_their_union() -> None:
     a, b = ((0.4, 0.2, 0.2), (-0.1, 0, 0)), ((0.15, 0.5, 0.1), (0.1, 0.1, 0.05))
     d = sdf.signed_distance(POINTS, *joined(box(*a), box(*b)))
     union = np.minimum(box_distance(POINTS, *a), box_distance(POINTS, *b))
     np.testing.assert_array_equal(d < 0, union < 0)
     np.testing.assert_allclose(d[union > 0], union[union > 0], atol=1e-6)
+    # inside, the depth is at least that in the deeper box (hidden faces do not count) but for one piece's size
+    inside = union < 0
+    assert (d[inside] <= union[inside] + 0.02).all()
+    assert (d[inside] - union[inside] < 1e-6).mean() > 0.97
 
 
 def test_an_open_box_is_still_solid() -> None:
@@ -98,6 +104,50 @@ def test_a_plane_becomes_a_shell() -> None:
     d = sdf.signed_distance(POINTS, v, np.array([[0, 1, 2], [0, 2, 3]]), sheet=0.05)
     np.testing.assert_allclose(d, box_distance(POINTS, (0.5, 0.5, 0.0)) - 0.05, atol=1e-6)
     assert (d < 0).any()
+
+
+def test_the_lid_of_an_open_box_is_where_the_winding_number_is_one_half() -> None:
+    z = np.linspace(0.3, 0.7, 81)
+    d = sdf.signed_distance(np.stack([0 * z, 0 * z, z], axis=1), *box((0.5, 0.5, 0.5), skip=5))
+    assert (np.diff(d) > 0).all()  # no jump from deep inside to far outside …
+    assert np.abs(np.diff(d)).max() < 0.02
+    lid = np.interp(0.0, d, z)
+    winding = sdf.winding_number(np.array([[0, 0, lid]]), *box((0.5, 0.5, 0.5), skip=5))
+    assert winding[0] == pytest.approx(0.5, abs=0.01)  # … and the change of sign is at the lid
+
+
+def test_a_sheet_beside_a_solid_keeps_both() -> None:
+    solid = box((0.2, 0.2, 0.2), (-0.4, 0, 0))
+    plane = np.array([[0.2, -0.3, -0.3], [0.2, 0.3, -0.3], [0.2, 0.3, 0.3], [0.2, -0.3, 0.3]])
+    d = sdf.signed_distance(POINTS, *joined(solid, (plane, np.array([[0, 1, 2], [0, 2, 3]]))), sheet=0.04)
+    expected = np.minimum(
+        box_distance(POINTS, (0.2, 0.2, 0.2), (-0.4, 0, 0)), box_distance(POINTS, (0, 0.3, 0.3), (0.2, 0, 0)) - 0.04
+    )
+    near = expected < 0.05  # far away the plane's fractional winding number bends the solid's distance a little
+    np.testing.assert_allclose(d[near], expected[near], atol=2e-3)
+    np.testing.assert_array_equal(d < 0, expected < 0)
+
+
+def test_a_slightly_bent_sheet_has_a_thickness() -> None:
+    axis = np.linspace(-0.5, 0.5, 9)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    v = np.stack([x, y, -0.05 * (x**2 + y**2)], -1).reshape(-1, 3)
+    a = (np.arange(8)[:, None] * 9 + np.arange(8)).reshape(-1)
+    f = np.concatenate([np.stack([a, a + 9, a + 10], 1), np.stack([a, a + 10, a + 1], 1)])
+    d = sdf.signed_distance(v[f].mean(axis=1), v, f, sheet=0.02)
+    assert (d < -0.015).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_outside_the_bounds_of_any_soup_the_distance_is_sane(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    v, f = rng.uniform(-0.4, 0.4, (12, 3)), np.stack([rng.permutation(12)[:3] for _ in range(9)])
+    query = rng.uniform(-0.9, 0.9, (200, 3))
+    d = sdf.signed_distance(query, v, f)
+    assert np.isfinite(d).all()
+    assert (d <= sdf.unsigned_distance(query, v, f) + 0.02).all()  # but for pieces half hidden in another part
+    assert (d[(np.abs(query) > 0.45).any(axis=1)] > 0).all()
 
 
 def test_refuses_what_has_no_distance() -> None:
