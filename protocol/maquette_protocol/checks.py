@@ -31,8 +31,9 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
     """
     if not recipe.subjects:
         raise MaquetteError(ErrorCode.NO_TARGET, "There is nothing to refine.", "Tick at least one target.")
-    _check_encodable(recipe)
     _check_counts(recipe)
+    _check_encodable(recipe)
+    _check_identity(recipe)
     for subject in recipe.subjects:
         _check_subject(subject)
     for context in recipe.context:
@@ -74,6 +75,9 @@ def _check_counts(recipe: Recipe) -> None:
     for what, count, limit in counts:
         if count > limit:
             raise _invalid(f"The recipe has {count} {what}; the limit is {limit}.", f"Choose fewer {what}.")
+
+
+def _check_identity(recipe: Recipe) -> None:
     if recipe.format != RECIPE_FORMAT:
         raise _invalid(f"The recipe has format {recipe.format}, not {RECIPE_FORMAT}.", "Update Maquette.")
     twice = [one for one, times in Counter(subject.subject_id for subject in recipe.subjects).items() if times > 1]
