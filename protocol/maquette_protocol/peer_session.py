@@ -183,8 +183,14 @@ class PeerSession:
             self._streams[preview.job_id].preview = (preview, arrays)
 
     def take_outgoing(self) -> list[Envelope]:
-        """All that may be sent now, most urgent first: answers and states, progress, previews."""
-        sent, self._queue.given_back = self._queue.given_back, []
+        """All that may be sent now, most urgent first: answers and states, progress, previews.
+
+        After ``give_back`` only that, so that what waits for a slow reader is still replaced by newer.
+        """
+        if self._queue.given_back:
+            again, self._queue.given_back = self._queue.given_back, []
+            return again
+        sent: list[Envelope] = []
         while self._queue.control:
             message, re, arrays = self._queue.control.popleft()
             sent.append(self._number(message, re, arrays))
@@ -196,7 +202,7 @@ class PeerSession:
         return sent
 
     def give_back(self, envelopes: Sequence[Envelope]) -> None:
-        """Envelopes taken but not sent (the socket's queue is full); they come first next time."""
+        """Envelopes taken but not sent (the socket's queue is full); they come next, alone."""
         self._queue.given_back = [*envelopes, *self._queue.given_back]
 
     def _preview_of(self, stream: _Stream) -> Envelope:

@@ -548,14 +548,20 @@ def test_progress_arrives(running: Pair) -> None:
     assert running.settle() == []
 
 
-def test_what_a_full_socket_gave_back_goes_first_and_in_order(running: Pair) -> None:
-    running.peer.status(JobStatus(JOB, "queued"))
-    taken = running.peer.take_outgoing()
-    running.peer.give_back(taken)
-    running.peer.status(JobStatus(JOB, "running"))
-    again = running.peer.take_outgoing()
-    assert again[0] is taken[0]
-    assert [envelope.seq for envelope in again] == sorted(envelope.seq for envelope in again)
+def test_slow_reader_gets_what_was_given_back_then_only_the_newest(running: Pair) -> None:
+    peer = running.peer
+    peer.progress(JobProgress(JOB, "geometry", SUBJECT, 0, 99, 1.0, 0.5))
+    first = peer.take_outgoing()
+    for step in range(1, 50):
+        peer.give_back(first)
+        peer.progress(JobProgress(JOB, "geometry", SUBJECT, step, 99, 1.0, 0.5))
+        peer.status(JobStatus(JOB, "running", queue_position=step))
+        assert peer.take_outgoing() == first
+    status, progress = peer.take_outgoing()
+    assert status.message == JobStatus(JOB, "running", queue_position=49)
+    assert isinstance(progress.message, JobProgress)
+    assert progress.message.step == 49
+    assert [envelope.seq for envelope in (*first, status, progress)] == sorted({first[0].seq, status.seq, progress.seq})
 
 
 def test_messages_in_the_wrong_direction_are_refused(pair: Pair) -> None:
