@@ -11,7 +11,11 @@ from maquette_backend.fields.grid_field import GridField
 
 
 class ColorField(nn.Module):
-    """Colour 0..1 at points in unit space, mid grey to start with. Independent of the mesh and of its UVs."""
+    """Colour 0..1 at points in unit space, mid grey to start with. Independent of the mesh and of its UVs.
+
+    ``base`` is one logit per channel for the whole subject: learned first and fast, it gives places of which a prior
+    says little the subject's overall colour instead of grey.
+    """
 
     def __init__(
         self,
@@ -21,7 +25,8 @@ class ColorField(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = GridField(3, resolutions, half_extent, mirror_x)
+        self.base = nn.Parameter(torch.zeros(3))
 
     def forward(self, points: Tensor) -> Tensor:
         """Colours [P,3] in 0..1 at ``points`` [P,3]."""
-        return torch.sigmoid(self.grid(points))
+        return torch.sigmoid(self.base + self.grid(points))

@@ -1,0 +1,1 @@
+"""How a prior's score becomes a gradient on images of the subject."""

@@ -40,6 +40,8 @@ class Settings:
     modalities: tuple[Modality, ...]
     camera_conditioned: bool
     """False: the caller adds "front / side / back view" to the prompt."""
+    background_margin: float = 0.0
+    """Clean encodings this near 0 mean background to this prior. 0 where it knows no fixed background."""
     denoised_bound: float = 0.0
     """Largest magnitude of a sensible clean encoding; guided estimates are clamped to it. 0 for none."""
 

@@ -31,14 +31,16 @@ class StarterPrior:
         self._identity = f"starter:{weights.sha256[:16]}"
         self._settings = Settings(
             geometry_scale=7.0,
-            appearance_scale=13.0,
+            appearance_scale=8.0,
             geometry_time_start=(0.5, 0.95),
             geometry_time_end=(0.3, 0.65),
-            appearance_time_start=(0.85, 0.97),
-            appearance_time_end=(0.85, 0.97),
+            appearance_time_start=(0.8, 0.96),
+            appearance_time_end=(0.5, 0.8),
             sizes=(weights.resolution,),
             modalities=_MODALITIES,
             camera_conditioned=True,
+            background_margin=0.4 * diffusion.DATA_SCALE,
+            denoised_bound=1.1 * diffusion.DATA_SCALE,
         )
 
     @property

@@ -1,0 +1,116 @@
+"""One optimisation loop for both stages: render views, ask the prior, step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maquette_backend.appearance.fields import ColorField
+from maquette_backend.guidance.prompts import view_prompt
+from maquette_backend.guidance.schedule import TimeSchedule
+from maquette_backend.guidance.sds import Distillation, distillation_loss, guide
+from maquette_backend.priors.prior import Modality, Prior, Views
+from maquette_backend.refine.surface import Body, Surface
+from maquette_backend.refine.viewpoints import ViewSampler, cameras_for
+from maquette_backend.render.rasterizer import Rasterizer
+from maquette_backend.render.shading import render_views
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What a stage asks of a step."""
+
+    schedule: TimeSchedule
+    distillation: Distillation
+    views: int
+    size: int
+    normal_share: float
+    """Share of the steps that look at normals instead of colour."""
+    color_rate: float
+    """Adam's learning rate of the colour field."""
+    base_rate: float = 0.15
+    """Adam's learning rate of the subject's overall colour, while that is learned."""
+    base_share: float = 0.2
+    """The overall colour alone is learned during this first share of the stage, and then held."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a stage works with: everything that stays the same over its steps."""
+
+    prior: Prior
+    rasterizer: Rasterizer
+    sampler: ViewSampler
+    prompt: str
+    negative_prompt: str
+    view_dependent: bool
+
+    def conditions(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Text and negative conditions, one row per view."""
+        count = len(views.azimuth)
+        negative = self.prior.encode_text([self.negative_prompt] * count).data
+        if self.prior.settings.camera_conditioned or not self.view_dependent:
+            return self.prior.encode_text([self.prompt] * count).data, negative
+        angles = zip(views.azimuth.tolist(), views.elevation.tolist(), strict=True)
+        return self.prior.encode_text([view_prompt(self.prompt, *angle) for angle in angles]).data, negative
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage changes: the shape, its colour, and the optimiser's memory."""
+
+    body: Body
+    color: ColorField
+    optimiser: torch.optim.Adam
+
+
+def trained(body: Body, color: ColorField, settings: StageSettings) -> Trained:
+    """With a fresh Adam (betas as in the distillation literature: 0.9, 0.99)."""
+    groups = [
+        {"params": [color.base], "lr": settings.base_rate},
+        {"params": list(color.grid.parameters()), "lr": settings.color_rate},
+    ]
+    moving = list(body.parameters())
+    if moving:
+        groups.append({"params": moving, "lr": body.learning_rate})
+    return Trained(body, color, torch.optim.Adam(groups, betas=(0.9, 0.99)))
+
+
+def step(state: Trained, scene: Scene, settings: StageSettings, progress: float, generator: torch.Generator) -> float:
+    """One step in place, ``progress`` 0..1 through the stage; returns the distillation loss."""
+    views = scene.sampler.sample(settings.views, generator)
+    modality: Modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else "color"
+    time = settings.schedule.sample(progress, settings.views, generator)
+    surface = state.body.surface()
+    image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
+    encoded = scene.prior.encode_image(image)
+    noise = torch.randn(encoded.shape, generator=generator)
+    text, negative = scene.conditions(views)
+    guided = guide(
+        scene.prior, encoded.detach(), text, negative, views, time, noise, modality, settings.distillation
+    )
+    loss = distillation_loss(encoded, guided)
+    state.optimiser.zero_grad(set_to_none=True)
+    (loss + state.body.penalty(surface)).backward()
+    for parameter in state.color.grid.parameters() if progress < settings.base_share else [state.color.base]:
+        parameter.grad = None
+    state.optimiser.step()
+    return float(loss.detach())
+
+
+def _image(
+    surface: Surface, color: ColorField, rasterizer: Rasterizer, views: Views, size: int, modality: Modality
+) -> Tensor:
+    """[views,3,size,size] of the asked modality."""
+    rendering = render_views(
+        rasterizer,
+        surface.positions,
+        surface.triangles,
+        color if modality == "color" else None,
+        cameras_for(views),
+        size,
+        topology=surface.topology,
+    )
+    return rendering.color if modality == "color" else rendering.normal

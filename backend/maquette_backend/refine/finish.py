@@ -1,0 +1,65 @@
+"""From an optimised surface to what the artist gets: a clean mesh, UVs, a texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maquette_backend.appearance.atlas import check_uvs, unwrap
+from maquette_backend.appearance.bake import bake_color
+from maquette_backend.appearance.fields import ColorField
+from maquette_backend.refine.surface import Surface
+from maquette_backend.shape.clean import remove_degenerate, remove_floaters, simplify
+
+FACE_BUDGET = 16_000
+"""Triangles of a remeshed subject: fine enough for a 64-class grid, few enough to unwrap in seconds."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A mesh in unit space, off the tape."""
+
+    positions: NDArray[np.float32]
+    """[V,3]."""
+    triangles: NDArray[np.int32]
+    """[F,3]."""
+    corner_uvs: NDArray[np.float32] | None = None
+    """[F,3,2]."""
+
+
+def frozen(surface: Surface) -> Mesh:
+    """The surface as it is now."""
+    with torch.no_grad():
+        return Mesh(
+            surface.positions.detach().cpu().numpy().astype(np.float32),
+            surface.triangles.cpu().numpy().astype(np.int32),
+        )
+
+
+def cleaned(mesh: Mesh) -> Mesh:
+    """A remeshed surface without floaters and slivers, within the face budget."""
+    positions, triangles = remove_floaters(*remove_degenerate(mesh.positions, mesh.triangles))
+    positions, triangles = simplify(positions, triangles, FACE_BUDGET)
+    return Mesh(positions, triangles)
+
+
+def with_uvs(mesh: Mesh, own: NDArray[np.float32] | None, size: int) -> Mesh:
+    """The artist's UVs where there are any and they are sound, else new ones."""
+    if own is not None and check_uvs(own).sound:
+        return Mesh(mesh.positions, mesh.triangles, own)
+    return Mesh(mesh.positions, mesh.triangles, unwrap(mesh.positions, mesh.triangles, size).corner_uvs)
+
+
+def baked(mesh: Mesh, color: ColorField, size: int) -> NDArray[np.uint8]:
+    """Base colour u1 [size,size,3], sRGB, row 0 at the bottom."""
+    assert mesh.corner_uvs is not None
+    return bake_color(color, mesh.positions, mesh.corner_uvs, mesh.triangles, size)
+
+
+def vertex_colors(positions: NDArray[np.float32], color: ColorField) -> NDArray[np.uint8]:
+    """u1 [V,3] sRGB at vertices, for previews."""
+    with torch.no_grad():
+        return (color(torch.from_numpy(positions)) * 255).round().to(torch.uint8).numpy()

@@ -1,0 +1,84 @@
+"""What a job remembers across its own death: finished subjects, and the running stage's state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette_backend.refine.events import CheckpointStore, RefinedSubject
+
+EVERY_SECS = 20.0
+"""Between checkpoints while a stage runs: at most this much work is lost."""
+Arrays = dict[str, NDArray[np.generic]]
+
+
+class JobMemory:
+    """The newest checkpoint, kept in two parts: results under ``done/<subject>/…``, the stage under ``stage/…``."""
+
+    def __init__(self, store: CheckpointStore, now: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._now = now
+        self._saved_at = now()
+        found = store.load()
+        self._arrays, self._about = found if found is not None else ({}, {})
+
+    def finished(self, subject_id: str) -> RefinedSubject | None:
+        """A subject's result from before, or None."""
+        if f"done/{subject_id}/positions" not in self._arrays:
+            return None
+        return RefinedSubject(
+            subject_id,
+            same_topology=self._about[f"done/{subject_id}/same_topology"] == "yes",
+            positions=self._arrays[f"done/{subject_id}/positions"].astype(np.float32, copy=False),
+            triangles=self._arrays[f"done/{subject_id}/triangles"].astype(np.int32, copy=False),
+            corner_uvs=_float_or_none(self._arrays.get(f"done/{subject_id}/corner_uvs")),
+            base_color=_byte_or_none(self._arrays.get(f"done/{subject_id}/base_color")),
+        )
+
+    def finish(self, result: RefinedSubject) -> None:
+        """Keep a result for good, and forget the stage that made it."""
+        prefix = f"done/{result.subject_id}"
+        self._drop("stage")
+        for name in ("positions", "triangles", "corner_uvs", "base_color"):
+            value = getattr(result, name)
+            if value is not None:
+                self._arrays[f"{prefix}/{name}"] = value
+        self._about[f"{prefix}/same_topology"] = "yes" if result.same_topology else "no"
+        self._save()
+
+    def stage(self, name: str) -> tuple[int, Arrays] | None:
+        """Steps done and arrays of the stage called ``name``, if that is what was running."""
+        if self._about.get("stage/name") != name:
+            return None
+        arrays = {key.removeprefix("stage/"): value for key, value in self._arrays.items() if key.startswith("stage/")}
+        return int(self._about["stage/step"]), arrays
+
+    def due(self) -> bool:
+        """Whether it is time for another checkpoint."""
+        return self._now() - self._saved_at >= EVERY_SECS
+
+    def keep_stage(self, name: str, step: int, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Replace the running stage's state."""
+        self._drop("stage")
+        self._arrays |= {f"stage/{key}": value for key, value in arrays.items()}
+        self._about |= {"stage/name": name, "stage/step": str(step)}
+        self._save()
+
+    def _drop(self, prefix: str) -> None:
+        self._arrays = {key: value for key, value in self._arrays.items() if not key.startswith(f"{prefix}/")}
+        self._about = {key: value for key, value in self._about.items() if not key.startswith(f"{prefix}/")}
+
+    def _save(self) -> None:
+        self._store.save(self._arrays, self._about)
+        self._saved_at = self._now()
+
+
+def _float_or_none(array: NDArray[np.generic] | None) -> NDArray[np.float32] | None:
+    return None if array is None else array.astype(np.float32, copy=False)
+
+
+def _byte_or_none(array: NDArray[np.generic] | None) -> NDArray[np.uint8] | None:
+    return None if array is None else array.astype(np.uint8, copy=False)

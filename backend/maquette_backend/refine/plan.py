@@ -1,0 +1,76 @@
+"""From a recipe and a prior's advice to the settings of each stage of each subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maquette_backend.guidance.schedule import TimeSchedule
+from maquette_backend.guidance.sds import Distillation
+from maquette_backend.priors.prior import Settings
+from maquette_backend.refine.distil import StageSettings
+from maquette_protocol.recipe import Recipe, Subject
+
+REACH = 0.10
+"""Strength 1 lets the surface move this far, in units of the longest side."""
+NORMAL_SHARE = 0.6
+"""Share of geometry steps that look at normals; the rest keep colour in step with the shape."""
+BAKING_STEPS = 10
+"""What unwrapping and baking count for in a job's progress."""
+
+
+@dataclass(frozen=True)
+class SubjectPlan:
+    """What will be done to one subject."""
+
+    subject: Subject
+    geometry_steps: int
+    appearance_steps: int
+    bound: float
+    """Units of the longest side."""
+
+    @property
+    def steps(self) -> int:
+        """Everything, in steps of the job's progress."""
+        return self.geometry_steps + self.appearance_steps + BAKING_STEPS
+
+
+def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
+    """Texture only, and a strength of 0, skip the geometry."""
+    moves = subject.mode != "texture_only" and subject.strength > 0
+    return SubjectPlan(
+        subject,
+        geometry_steps=recipe.stages.geometry_steps if moves else 0,
+        appearance_steps=recipe.stages.appearance_steps,
+        bound=REACH * subject.strength,
+    )
+
+
+def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
+    """Normals and colour, times annealed, moderate guidance."""
+    scale = advice.geometry_scale if recipe.guidance.geometry_scale is None else recipe.guidance.geometry_scale
+    return StageSettings(
+        schedule=TimeSchedule(advice.geometry_time_start, advice.geometry_time_end),
+        distillation=Distillation(scale),
+        views=recipe.stages.views_per_step,
+        size=nearest_size(recipe.stages.render_size, advice.sizes),
+        normal_share=NORMAL_SHARE if "normal" in advice.modalities else 0.0,
+        color_rate=0.02,
+    )
+
+
+def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
+    """Colour only, on a fixed surface."""
+    scale = advice.appearance_scale if recipe.guidance.appearance_scale is None else recipe.guidance.appearance_scale
+    return StageSettings(
+        schedule=TimeSchedule(advice.appearance_time_start, advice.appearance_time_end),
+        distillation=Distillation(scale, background_margin=advice.background_margin),
+        views=recipe.stages.views_per_step,
+        size=nearest_size(recipe.stages.render_size, advice.sizes),
+        normal_share=0.0,
+        color_rate=0.02,
+    )
+
+
+def nearest_size(wanted: int, sizes: tuple[int, ...]) -> int:
+    """The size the prior takes that is nearest to the wanted one, pixels."""
+    return min(sizes, key=lambda size: abs(size - wanted))

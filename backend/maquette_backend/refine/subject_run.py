@@ -1,0 +1,195 @@
+"""One subject from its coarse mesh to its refined, textured one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette_backend.appearance.fields import ColorField
+from maquette_backend.priors.prior import Prior
+from maquette_backend.refine import adam_state
+from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
+from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
+from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, vertex_colors, with_uvs
+from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
+from maquette_backend.refine.memory import JobMemory
+from maquette_backend.refine.placement import Placement
+from maquette_backend.refine.plan import (
+    BAKING_STEPS,
+    SubjectPlan,
+    appearance_settings,
+    geometry_settings,
+)
+from maquette_backend.refine.progress import ProgressReporter
+from maquette_backend.refine.randomness import generator_for
+from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
+from maquette_backend.refine.surface import Body
+from maquette_backend.refine.viewpoints import view_sampler
+from maquette_backend.render.rasterizer import Rasterizer
+from maquette_protocol.messages import Stage
+from maquette_protocol.recipe import Recipe
+
+
+class Cancelled(Exception):
+    """The job was asked to end; its checkpoint stays."""
+
+
+@dataclass
+class SubjectRun:
+    """Runs the stages of one subject; all positions inside are in its unit space."""
+
+    recipe: Recipe
+    plan: SubjectPlan
+    placement: Placement
+    prior: Prior
+    rasterizer: Rasterizer
+    events: JobEvents
+    reporter: ProgressReporter
+    memory: JobMemory
+    keeping: bool = False
+    """Set once the artist asked to stop and keep: the stages that remain are skipped."""
+    _topology: int = 0
+
+    def refine(
+        self,
+        positions: NDArray[np.float32],
+        triangles: NDArray[np.int32],
+        corner_uvs: NDArray[np.float32] | None,
+    ) -> RefinedSubject:
+        """The refined subject, object space. Raises Cancelled when that is wished for."""
+        start = Mesh(self.placement.to_unit(positions), self.placement.wind(triangles), self._wound(corner_uvs))
+        color = ColorField()
+        mesh = self._appearance(self._geometry(start, color), color)
+        texture = self._bake(mesh, color)
+        assert mesh.corner_uvs is not None
+        return RefinedSubject(
+            self.plan.subject.subject_id,
+            same_topology=self._same_topology,
+            positions=positions if self._untouched else self.placement.to_object(mesh.positions),
+            triangles=self.placement.wind(mesh.triangles),
+            corner_uvs=self._wound(mesh.corner_uvs),
+            base_color=texture,
+        )
+
+    @property
+    def _same_topology(self) -> bool:
+        return self.plan.subject.mode != "remesh" or self._untouched
+
+    @property
+    def _untouched(self) -> bool:
+        return self.plan.geometry_steps == 0
+
+    def _geometry(self, start: Mesh, color: ColorField) -> Mesh:
+        """The moved surface, with UVs; from the checkpoint where the stage is already behind us."""
+        stored = self.memory.stage(self._name("appearance"))
+        if stored is not None:
+            arrays = stored[1]
+            self.reporter.done += self.plan.geometry_steps
+            return Mesh(*(np.asarray(arrays[f"mesh/{part}"]) for part in ("positions", "triangles", "corner_uvs")))  # type: ignore[arg-type]
+        settings = geometry_settings(self.recipe, self.prior.settings)
+        if not self._untouched:
+            self.reporter.begin("preparing", self.plan.subject.subject_id)
+            body = self._body(start)
+            self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
+            moved = frozen(body.surface())
+            start = Mesh(moved.positions, moved.triangles, start.corner_uvs) if self._same_topology else cleaned(moved)
+        self.reporter.begin("preparing", self.plan.subject.subject_id)
+        return with_uvs(start, start.corner_uvs, self.plan.subject.texture_size)
+
+    def _appearance(self, mesh: Mesh, color: ColorField) -> Mesh:
+        settings = appearance_settings(self.recipe, self.prior.settings)
+        state = trained(FixedBody(mesh.positions, mesh.triangles), color, settings)
+        assert mesh.corner_uvs is not None
+        kept = {"positions": mesh.positions, "triangles": mesh.triangles, "corner_uvs": mesh.corner_uvs}
+        also: dict[str, NDArray[np.generic]] = {f"mesh/{name}": value for name, value in kept.items()}
+        self._run("appearance", state, settings, self.plan.appearance_steps, also)
+        return mesh
+
+    def _bake(self, mesh: Mesh, color: ColorField) -> NDArray[np.uint8]:
+        self.reporter.begin("baking", self.plan.subject.subject_id)
+        texture = baked(mesh, color, self.plan.subject.texture_size)
+        self.reporter.advance("baking", self.plan.subject.subject_id, 0.0, BAKING_STEPS)
+        return texture
+
+    def _body(self, start: Mesh) -> Body:
+        if self.plan.subject.mode == "remesh":
+            settings = RemeshSettings(grid_class=self.recipe.stages.grid_resolution, bound=self.plan.bound)
+            return RemeshBody(start.positions, start.triangles, settings)
+        return OffsetBody(start.positions, start.triangles, OffsetSettings(bound=self.plan.bound))
+
+    def _run(
+        self,
+        stage: Stage,
+        state: Trained,
+        settings: StageSettings,
+        steps: int,
+        also: dict[str, NDArray[np.generic]],
+    ) -> None:
+        """``steps`` steps of one stage, from its checkpoint on if it has one."""
+        subject = self.plan.subject
+        first = self._resume(stage, state)
+        scene = Scene(
+            self.prior,
+            self.rasterizer,
+            view_sampler(self.recipe.rig, self.placement),
+            subject.prompt,
+            subject.negative_prompt,
+            self.recipe.guidance.view_dependent_prompts,
+        )
+        self.reporter.begin(stage, subject.subject_id)
+        for number in range(first, steps):
+            if self._should_stop(stage, number, state, also):
+                self.reporter.done += steps - number
+                return
+            generator = generator_for(self.recipe.seed, subject.subject_id, stage, number)
+            loss = step(state, scene, settings, number / steps, generator)
+            self.reporter.advance(stage, subject.subject_id, loss)
+            self._show(stage, number, state)
+
+    def _resume(self, stage: Stage, state: Trained) -> int:
+        stored = self.memory.stage(self._name(stage))
+        if stored is None:
+            return 0
+        adam_state.restore(state, stored[1])
+        self.reporter.done += stored[0]
+        return stored[0]
+
+    def _should_stop(
+        self, stage: Stage, number: int, state: Trained, also: dict[str, NDArray[np.generic]]
+    ) -> bool:
+        wish = self.events.wish()
+        if wish == "cancel" or self.memory.due():
+            self.memory.keep_stage(self._name(stage), number, adam_state.to_arrays(state) | also)
+        if wish == "cancel":
+            raise Cancelled
+        self.keeping = self.keeping or wish == "stop_and_keep"
+        return self.keeping
+
+    def _show(self, stage: Stage, number: int, state: Trained) -> None:
+        every = self.recipe.stages.preview_every
+        if not every or number % every or not self.events.preview_wanted():
+            return
+        mesh = frozen(state.body.surface())
+        self._topology += self.plan.subject.mode == "remesh" and stage == "geometry"
+        self.events.preview(
+            PreviewFrame(
+                self.plan.subject.subject_id,
+                stage,
+                number,
+                self._topology + (1 << 16 if stage == "appearance" else 0),
+                self.placement.to_object(mesh.positions),
+                self.placement.wind(mesh.triangles),
+                colors=vertex_colors(mesh.positions, state.color),
+            )
+        )
+
+    def _wound(self, corner_uvs: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """UVs follow their corners when the winding turns."""
+        if corner_uvs is None or not self.placement.mirrored:
+            return corner_uvs
+        return np.ascontiguousarray(corner_uvs[:, ::-1])
+
+    def _name(self, stage: Stage) -> str:
+        return f"{stage}:{self.plan.subject.subject_id}"

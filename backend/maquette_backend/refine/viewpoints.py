@@ -1,0 +1,72 @@
+"""Where a step looks from: drawn from the artist's cameras and an automatic orbit, framed tightly on the subject."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maquette_backend.priors.prior import Views
+from maquette_backend.refine.placement import Placement
+from maquette_backend.render.cameras import Cameras, orbit_camera, perspective
+from maquette_protocol.recipe import CameraRig
+
+FOV_Y = math.radians(40.0)
+"""The field of view the starter prior was trained with; priors without cameras do not mind."""
+DISTANCES = (1.8, 2.1)
+"""Camera distances that frame a subject of longest side 1 tightly at that field of view."""
+SPREAD = math.radians(20.0)
+"""Jitter of the orbit's evenly spread azimuths."""
+ELEVATIONS = (math.radians(-10.0), math.radians(60.0))
+"""Views are kept inside this; beyond it the priors have seen next to nothing."""
+
+
+@dataclass(frozen=True)
+class ViewSampler:
+    """Draws viewpoints around one subject, in its unit space."""
+
+    rig: CameraRig
+    directions: Tensor
+    """[cameras,2] azimuth and elevation at which the artist's cameras see the subject, radians."""
+
+    def sample(self, count: int, generator: torch.Generator) -> Views:
+        """``count`` views: half from each source where the rig has both, spread evenly over the orbit."""
+        from_cameras = 0 if not len(self.directions) else (count if not self.rig.orbit else count // 2)
+        orbit = self._orbit(count - from_cameras, generator)
+        near = self._near_cameras(from_cameras, generator)
+        azimuth, elevation = torch.cat([near, orbit]).unbind(1)
+        distance = DISTANCES[0] + (DISTANCES[1] - DISTANCES[0]) * torch.rand(count, generator=generator)
+        return Views(azimuth, elevation.clamp(*ELEVATIONS), distance, torch.full((count,), FOV_Y))
+
+    def _orbit(self, count: int, generator: torch.Generator) -> Tensor:
+        start = torch.rand(1, generator=generator) * math.tau
+        even = torch.arange(count) * (math.tau / max(count, 1))
+        azimuth = start + even + SPREAD * (2 * torch.rand(count, generator=generator) - 1)
+        low, high = self.rig.orbit_elevation_min, self.rig.orbit_elevation_max
+        return torch.stack([azimuth, low + (high - low) * torch.rand(count, generator=generator)], 1)
+
+    def _near_cameras(self, count: int, generator: torch.Generator) -> Tensor:
+        order = torch.randperm(len(self.directions), generator=generator)
+        chosen = self.directions[order[torch.arange(count) % max(len(order), 1)]]
+        return chosen + self.rig.jitter * (2 * torch.rand(count, 2, generator=generator) - 1)
+
+
+def view_sampler(rig: CameraRig, placement: Placement) -> ViewSampler:
+    """A sampler for one subject. A camera in the subject's very centre has no direction and is left out."""
+    found = []
+    for camera in rig.cameras:
+        eye = np.array(camera.world_from_camera, np.float64).reshape(4, 4)[:3, 3]
+        x, y, z = placement.unit_from_world[:3, :3] @ eye + placement.unit_from_world[:3, 3]
+        if math.hypot(x, y, z) > 1e-6:
+            found.append([math.atan2(x, -y), math.atan2(z, math.hypot(x, y))])
+    return ViewSampler(rig, torch.tensor(found, dtype=torch.float32).reshape(-1, 2))
+
+
+def cameras_for(views: Views) -> Cameras:
+    """Render cameras for viewpoints around the origin of unit space."""
+    near = 0.5
+    clip_from_camera = perspective(views.fov_y, 1.0, near, 5.0)
+    return Cameras(orbit_camera(views.azimuth, views.elevation, views.distance), clip_from_camera)
