@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from maquette_protocol.cameras import check_seen
+from maquette_protocol.mesh import check_mesh
+from maquette_protocol.recipe import Recipe, Subject
 from numpy.typing import NDArray
 
 from maquette_backend.priors.prior import Prior
@@ -16,9 +19,6 @@ from maquette_backend.refine.plan import SubjectPlan, plan_subject
 from maquette_backend.refine.progress import ProgressReporter
 from maquette_backend.refine.subject_run import Cancelled, SubjectRun
 from maquette_backend.render.choose import choose_rasterizer
-from maquette_protocol.cameras import check_seen
-from maquette_protocol.mesh import check_mesh
-from maquette_protocol.recipe import Recipe, Subject
 
 
 @dataclass(frozen=True)

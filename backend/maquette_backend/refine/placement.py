@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.recipe import Matrix4
+from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 

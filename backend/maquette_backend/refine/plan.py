@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maquette_protocol.recipe import Recipe, Subject
+
 from maquette_backend.guidance.schedule import TimeSchedule
 from maquette_backend.guidance.sds import Distillation
 from maquette_backend.priors.prior import Settings
 from maquette_backend.refine.distil import StageSettings
-from maquette_protocol.recipe import Recipe, Subject
 
 REACH = 0.10
 """Strength 1 lets the surface move this far, in units of the longest side."""

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from maquette_backend.refine.events import JobEvents, Progress
 from maquette_protocol.messages import Stage
+
+from maquette_backend.refine.events import JobEvents, Progress
 
 SMOOTHING = 0.1
 """Share of the newest step's duration in the running mean that predicts the rest."""

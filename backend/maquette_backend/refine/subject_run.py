@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from maquette_protocol.messages import Stage
+from maquette_protocol.recipe import Recipe
 from numpy.typing import NDArray
 
 from maquette_backend.appearance.fields import ColorField
@@ -28,8 +30,6 @@ from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.refine.surface import Body
 from maquette_backend.refine.viewpoints import view_sampler
 from maquette_backend.render.rasterizer import Rasterizer
-from maquette_protocol.messages import Stage
-from maquette_protocol.recipe import Recipe
 
 
 class Cancelled(Exception):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from maquette_protocol.recipe import CameraRig
 from torch import Tensor
 
 from maquette_backend.priors.prior import Views
 from maquette_backend.refine.placement import Placement
 from maquette_backend.render.cameras import Cameras, orbit_camera, perspective
-from maquette_protocol.recipe import CameraRig
 
 FOV_Y = math.radians(40.0)
 """The field of view the starter prior was trained with; priors without cameras do not mind."""
