@@ -50,7 +50,7 @@ class OffsetBody(nn.Module):
 
     def penalty(self, surface: Surface) -> Tensor:
         anchor = (surface.positions - self.start).square().sum(1).mean()
-        bend = normal_consistency(surface.positions, surface.triangles)
+        bend = normal_consistency(surface.positions, surface.triangles, self._topology.triangles)
         return self.settings.anchor * anchor + self.settings.normal_weight * bend
 
     def _offsets(self) -> Tensor:

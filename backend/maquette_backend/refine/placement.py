@@ -58,7 +58,7 @@ def place(name: str, positions: NDArray[np.floating], world_from_object: Matrix4
             f"'{name}' has no volume in the scene (longest side {longest:.3g} m).",
             "Give the object a size, and a scale that is not 0.",
         )
-    unit_from_turned = np.eye(4) / longest
+    unit_from_turned: NDArray[np.float64] = np.eye(4) / longest
     unit_from_turned[3, 3] = 1
     unit_from_turned[:3, 3] = -(low + high) / 2 / longest
     turned_from_world = _turn_about_z(-_front_azimuth(world_from_object_[:3, :3]))
@@ -77,10 +77,10 @@ def _front_azimuth(linear: NDArray[np.float64]) -> float:
 
 
 def _turn_about_z(angle: float) -> NDArray[np.float64]:
-    turn = np.eye(4)
+    turn: NDArray[np.float64] = np.eye(4)
     turn[:2, :2] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     return turn
 
 
-def _apply(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float32]:
+def _apply(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
     return (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)

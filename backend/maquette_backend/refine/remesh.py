@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maquette_backend.fields.grid_field import GridField
-from maquette_backend.refine.surface import Surface, surface_of
+from maquette_backend.refine.surface import Surface
+from maquette_backend.render.edges import build_topology
 from maquette_backend.shape.bcc import TetGrid, grid, narrow_band
 from maquette_backend.shape.marching_tets import TetEdges, extract, tet_edges
 from maquette_backend.shape.regularisers import normal_consistency
@@ -57,6 +58,8 @@ class RemeshBody(nn.Module):
         band, base, inward = _reachable(full, base, settings)
         self._spacing = full.spacing
         self._edges: TetEdges = tet_edges(band.tets)
+        start, end = self._edges.edges.unbind(1)
+        self._inverse_length = 1 / (band.vertices[start] - band.vertices[end]).norm(dim=1, keepdim=True)
         self.register_buffer("vertices", band.vertices, persistent=False)
         self.register_buffer("tets", band.tets, persistent=False)
         self.register_buffer("base", base, persistent=False)
@@ -69,14 +72,14 @@ class RemeshBody(nn.Module):
         # the bound keeps every tetrahedron's orientation: less than half of the shortest edge (METHODS §1: tanh / resolution)
         vertices = self.vertices + 0.2 * self._spacing * torch.tanh(moved[:, 1:] / self._spacing)
         positions, triangles = extract(vertices, sdf, self.tets, self._edges)
-        return surface_of(positions, triangles)
+        return Surface(positions, triangles, build_topology(triangles), moved)
 
     def penalty(self, surface: Surface) -> Tensor:
-        displacement = self.field(self.vertices)
+        displacement = self.field(self.vertices) if surface.displacement is None else surface.displacement
         start, end = self._edges.edges.unbind(1)
-        length = (self.vertices[start] - self.vertices[end]).norm(dim=1, keepdim=True)
-        slope = ((displacement[start] - displacement[end]) / length).square().sum(1).mean()
-        bend = normal_consistency(surface.positions, surface.triangles)
+        change = displacement.index_select(0, start) - displacement.index_select(0, end)
+        slope = (change * self._inverse_length).square().sum(1).mean()
+        bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
         return self.settings.smoothness * slope + self.settings.normal_weight * bend
 
     def _bounded(self, displacement: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from maquette_backend.render.edges import Topology, build_topology
+from maquette_backend.render.edges import Topology
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Surface:
     triangles: Tensor
     """int64 [F,3], counter-clockwise seen from outside."""
     topology: Topology
+    displacement: Tensor | None = None
+    """What moved it, in the body's own terms, for the body's own penalty."""
 
 
 class Body(Protocol):
@@ -39,7 +41,3 @@ class Body(Protocol):
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> object: ...
 
-
-def surface_of(positions: Tensor, triangles: Tensor) -> Surface:
-    """A surface with its topology found anew."""
-    return Surface(positions, triangles, build_topology(triangles))

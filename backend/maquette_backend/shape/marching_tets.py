@@ -55,8 +55,9 @@ def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tup
         number[crossing] = torch.arange(len(crossing), device=pair.device)
         ends = cache.edges[crossing]
         faces = _faces(flags, tets, cache, number)
-    start, end = vertices[ends[:, 0]], vertices[ends[:, 1]]
-    s, t = sdf[ends[:, 0]], sdf[ends[:, 1]]
+    # index_select, not indexing: its gradient is an index_add, several times faster
+    start, end = (vertices.index_select(0, ends[:, k]) for k in (0, 1))
+    s, t = (sdf.index_select(0, ends[:, k]) for k in (0, 1))
     # (p_a·s_b − p_b·s_a) / (s_b − s_a), written so that rounding cannot leave the edge
     return start + (end - start) * (s / (s - t))[:, None], faces
 

@@ -40,14 +40,18 @@ def uniform_laplacian(values: Tensor, triangles: Tensor) -> Tensor:
     return torch.where(degree > 0, values - total / degree.clamp(min=1), torch.zeros_like(values))
 
 
-def normal_consistency(vertices: Tensor, triangles: Tensor) -> Tensor:
-    """Mean of |1 − n₀·n₁| / 2 over triangles that share an edge: 0 when flat, 1 when folded back."""
-    pairs = neighbouring_triangles(triangles)
+def normal_consistency(vertices: Tensor, triangles: Tensor, pairs: Tensor | None = None) -> Tensor:
+    """Mean of |1 − n₀·n₁| / 2 over triangles that share an edge: 0 when flat, 1 when folded back.
+
+    ``pairs`` [N,2] of neighbouring triangles saves finding them where they are known.
+    """
+    pairs = neighbouring_triangles(triangles) if pairs is None else pairs
     if len(pairs) == 0:
         return vertices.sum() * 0
-    a, b, c = vertices[triangles.long()].unbind(1)
+    # index_select, not indexing: its gradient is an index_add, several times faster
+    a, b, c = (vertices.index_select(0, triangles[:, corner].long()) for corner in range(3))
     normal = functional.normalize(torch.linalg.cross(b - a, c - a), dim=1, eps=1e-12)
-    cosine = (normal[pairs[:, 0]] * normal[pairs[:, 1]]).sum(dim=1)
+    cosine = (normal.index_select(0, pairs[:, 0]) * normal.index_select(0, pairs[:, 1])).sum(dim=1)
     return (1 - cosine).abs().mean() / 2
 
 
