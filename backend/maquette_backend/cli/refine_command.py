@@ -1,0 +1,122 @@
+"""``refine``: run a saved recipe in this process, without Blender and without a network, and write glTF files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import trimesh
+from maquette_protocol.arrays import Array, array_from
+from maquette_protocol.checks import check_recipe
+from maquette_protocol.errors import ErrorCode, MaquetteError
+from maquette_protocol.recipe import ArrayRef, Recipe
+from maquette_protocol.recipe_text import recipe_from_json
+from PIL import Image
+
+from ..priors.catalogue import prior_names
+from ..priors.load import load_prior
+from ..refine.events import PreviewFrame, Progress, RefinedSubject, Wish
+from ..refine.job import refine_job
+from ..workers.checkpoint import FileCheckpoints
+
+
+class DiskEvents:
+    """A ``JobEvents`` that writes each finished subject into a folder and progress onto the terminal."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self._names = {subject.subject_id: subject.name for subject in recipe.subjects}
+        self._folder = folder
+        self.written: list[Path] = []
+
+    def progress(self, progress: Progress) -> None:
+        line = f"{progress.step}/{progress.steps} {progress.stage} {self._names.get(progress.subject_id, '')}"
+        sys.stderr.write(f"\r{line}  loss {progress.loss:.4g}  {progress.eta_secs:.0f} s left   ")
+        sys.stderr.flush()
+
+    def preview_wanted(self) -> bool:
+        return False
+
+    def preview(self, frame: PreviewFrame) -> None:
+        """Nobody looks on."""
+
+    def wish(self) -> Wish:
+        return "go_on"
+
+    def finished(self, subject: RefinedSubject) -> None:
+        # The id keeps two subjects of one name apart.
+        name = f"{safe_name(self._names[subject.subject_id])}-{subject.subject_id[:6]}"
+        self.written.append(write_glb(subject, self._folder / f"{name}.glb"))
+        if subject.base_color is not None:
+            picture = self._folder / f"{name}.png"
+            Image.fromarray(subject.base_color[::-1]).save(picture)
+            self.written.append(picture)
+
+
+def refine_recipe(recipe_path: Path, blobs: Path, out: Path) -> int:
+    """Refine every subject of a recipe; a run that was interrupted goes on where it was.
+
+    Raises:
+        MaquetteError: the recipe or a blob is not usable.
+    """
+    recipe = recipe_from_json(recipe_path.read_text())
+    check_recipe(recipe, prior_names())
+    out.mkdir(parents=True, exist_ok=True)
+    events = DiskEvents(recipe, out)
+    checkpoints = FileCheckpoints(out / ".checkpoint")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    refine_job(recipe, partial(read_blob, blobs), events, checkpoints, lambda name: load_prior(name, device))
+    checkpoints.clear()
+    sys.stderr.write("\n")
+    for path in events.written:
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def read_blob(folder: Path, ref: ArrayRef) -> Array:
+    """An ``ArrayReader`` over a folder of files named by their hash.
+
+    Raises:
+        MaquetteError: BLOB_MISSING, BLOB_CORRUPT.
+    """
+    try:
+        return array_from(ref, (folder / ref.sha256).read_bytes())
+    except FileNotFoundError as error:
+        message = f"There is no file {folder / ref.sha256}."
+        raise MaquetteError(
+            ErrorCode.BLOB_MISSING, message, "Give the folder that was saved with the recipe."
+        ) from error
+
+
+def write_glb(subject: RefinedSubject, path: Path) -> Path:
+    """Write a subject as binary glTF, Y up as glTF wants it, with its texture when it has one."""
+    y_up = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)
+    positions = subject.positions @ y_up.T
+    if subject.corner_uvs is None:
+        mesh = trimesh.Trimesh(positions, subject.triangles, process=False)
+    else:
+        mesh = _textured(subject, positions)
+    mesh.export(path)
+    return path
+
+
+def _textured(subject: RefinedSubject, positions: np.ndarray) -> trimesh.Trimesh:
+    """glTF has one UV per vertex: vertices are split where a corner's UV differs."""
+    assert subject.corner_uvs is not None
+    corners = np.concatenate(
+        [subject.triangles.reshape(-1, 1).astype(np.float64), subject.corner_uvs.reshape(-1, 2)], axis=1
+    )
+    unique, corner_of = np.unique(corners, axis=0, return_inverse=True)
+    image = None if subject.base_color is None else Image.fromarray(subject.base_color[::-1])
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=0.8)
+    visual = trimesh.visual.TextureVisuals(uv=unique[:, 1:], material=material)
+    triangles = corner_of.reshape(-1, 3)
+    return trimesh.Trimesh(positions[unique[:, 0].astype(int)], triangles, visual=visual, process=False)
+
+
+def safe_name(name: str) -> str:
+    """An object's name as part of a file name."""
+    return re.sub(r"[^\w\-]+", "_", name).strip("_") or "subject"
