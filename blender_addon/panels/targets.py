@@ -9,7 +9,14 @@ class MAQUETTE_UL_targets(bpy.types.UIList):
     """Objects to refine"""
 
     def draw_item(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, _context: object, layout: bpy.types.UILayout, _data: object, item: object, *_rest: object
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: object,
+        item: object,
+        icon: int,
+        active_data: object,
+        active_property: str,
     ) -> None:
         """One line: the object's name and its prompt."""
         draw_line(layout, item)  # pyright: ignore[reportArgumentType]

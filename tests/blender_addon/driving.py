@@ -1,0 +1,26 @@
+"""Drives the add-on the way the timer and the buttons do in a window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+import bpy
+
+Addon = Callable[[str], ModuleType]
+"""Gives the installed extension's modules by name."""
+
+
+def pump_until(addon: Addon, done: Callable[[], bool], timeout_secs: float = 15.0) -> None:
+    """Do what the timer does in a window, until something is so."""
+    until = time.monotonic() + timeout_secs
+    while not done():
+        assert time.monotonic() < until, "what was waited for did not happen"
+        addon("pump").runtime().tick(bpy.context)
+        time.sleep(0.005)
+
+
+def begin(addon: Addon) -> object:
+    """Start a job as the Refine button does in a window, without waiting for it."""
+    return addon("jobs").start(bpy.context, addon("pump").runtime())
