@@ -30,3 +30,9 @@ class ColorField(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Colours [P,3] in 0..1 at ``points`` [P,3]."""
         return torch.sigmoid(self.base + self.grid(points))
+
+    def forget_detail(self) -> None:
+        """Back to the overall colour alone."""
+        with torch.no_grad():
+            for level in self.grid.levels:
+                level.zero_()

@@ -34,7 +34,7 @@ class RemeshSettings:
     learning_rate: float = 1.2e-3
     smoothness: float = 60.0
     """Weight of the squared gradient of the displacement."""
-    normal_weight: float = 2.0
+    normal_weight: float = 3.0
     """Weight of the angle between neighbouring triangles."""
 
 

@@ -14,7 +14,7 @@ from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
 from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
-from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, vertex_colors, with_uvs
+from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, part_count, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
 from maquette_backend.refine.memory import JobMemory
 from maquette_backend.refine.placement import Placement
@@ -92,14 +92,16 @@ class SubjectRun:
         if not self._untouched:
             self.reporter.begin("preparing", self.plan.subject.subject_id)
             body = self._body(start)
+            parts = part_count(frozen(body.surface()))
             self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
             moved = frozen(body.surface())
-            start = Mesh(moved.positions, moved.triangles, start.corner_uvs) if self._same_topology else cleaned(moved)
+            start = Mesh(moved.positions, moved.triangles, start.corner_uvs) if self._same_topology else cleaned(moved, parts)
         self.reporter.begin("preparing", self.plan.subject.subject_id)
         return with_uvs(start, start.corner_uvs, self.plan.subject.texture_size)
 
     def _appearance(self, mesh: Mesh, color: ColorField) -> Mesh:
         settings = appearance_settings(self.recipe, self.prior.settings)
+        color.forget_detail()  # what was painted while the shape still moved is in the wrong places now
         state = trained(FixedBody(mesh.positions, mesh.triangles), color, settings)
         assert mesh.corner_uvs is not None
         kept = {"positions": mesh.positions, "triangles": mesh.triangles, "corner_uvs": mesh.corner_uvs}

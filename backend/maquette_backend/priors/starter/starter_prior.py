@@ -39,7 +39,7 @@ class StarterPrior:
             sizes=(weights.resolution,),
             modalities=_MODALITIES,
             camera_conditioned=True,
-            background_margin=0.4 * diffusion.DATA_SCALE,
+            background_margin=0.55 * diffusion.DATA_SCALE,
             denoised_bound=1.1 * diffusion.DATA_SCALE,
         )
 
