@@ -73,10 +73,11 @@ def _load(recipe: Recipe, subject: Subject, read: ArrayReader) -> _Loaded:
     triangles = np.asarray(read(subject.mesh.triangles), np.int32)
     uvs = None if subject.mesh.corner_uvs is None else np.asarray(read(subject.mesh.corner_uvs), np.float32)
     check_mesh(subject.name, positions, triangles)
+    shape = positions[np.unique(triangles)].astype(np.float64)  # a loose vertex is nothing to look at
     world = np.array(subject.world_from_object, np.float64).reshape(4, 4)
     if recipe.rig.cameras and not recipe.rig.orbit:
-        check_seen(subject.name, recipe.rig.cameras, positions @ world[:3, :3].T + world[:3, 3])
-    return _Loaded(positions, triangles, uvs, place(subject.name, positions, subject.world_from_object))
+        check_seen(subject.name, recipe.rig.cameras, shape @ world[:3, :3].T + world[:3, 3])
+    return _Loaded(positions, triangles, uvs, place(subject.name, shape, subject.world_from_object))
 
 
 def _done_after(plans: list[SubjectPlan], last: SubjectPlan) -> int:

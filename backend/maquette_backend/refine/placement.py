@@ -16,6 +16,8 @@ from maquette_protocol.recipe import Matrix4
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+FLAT = 1e-6
+"""A transform whose least stretch is below this share of its greatest flattens the object; as in the recipe's check."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +45,28 @@ class Placement:
 
 
 def place(name: str, positions: NDArray[np.floating], world_from_object: Matrix4) -> Placement:
-    """The placement of an object with ``positions`` [V,3] under its world transform.
+    """The placement of an object with ``positions`` [V,3] under its world transform. Leave loose vertices out.
 
     Raises MaquetteError ZERO_SIZE, naming the object, where nothing of it has an extent in the world.
     """
     world_from_object_ = np.array(world_from_object, np.float64).reshape(4, 4)
-    turned = _turn_about_z(-_front_azimuth(world_from_object_[:3, :3])) @ world_from_object_
-    shape = _apply(turned, positions.astype(np.float64))
-    low, high = shape.min(0).astype(np.float64), shape.max(0).astype(np.float64)
+    turned_from_world = _turn_about_z(-_front_azimuth(world_from_object_[:3, :3]))
+    turned = turned_from_world @ world_from_object_
+    shape = _transformed(turned, positions)
+    low, high = shape.min(0), shape.max(0)
     longest = float((high - low).max())
-    if not longest > 1e-9 or abs(np.linalg.det(world_from_object_[:3, :3])) < 1e-18:
+    # judged by the transform's own scale: a plan in millimetres may be shown at a thousandth of a thousandth
+    stretch = np.linalg.svd(world_from_object_[:3, :3], compute_uv=False)
+    if not longest > 1e-9 or not stretch[2] > FLAT * stretch[0]:
         raise MaquetteError(
             ErrorCode.ZERO_SIZE,
-            f"'{name}' has no volume in the scene (longest side {longest:.3g} m).",
+            f"“{name}” has no volume in the scene (longest side {longest:.3g} m,"
+            f" scale {' × '.join(f'{value:.3g}' for value in stretch)}).",
             "Give the object a size, and a scale that is not 0.",
         )
     unit_from_turned: NDArray[np.float64] = np.eye(4) / longest
     unit_from_turned[3, 3] = 1
     unit_from_turned[:3, 3] = -(low + high) / 2 / longest
-    turned_from_world = _turn_about_z(-_front_azimuth(world_from_object_[:3, :3]))
     return Placement(
         unit_from_object=unit_from_turned @ turned,
         unit_from_world=unit_from_turned @ turned_from_world,
@@ -82,5 +87,10 @@ def _turn_about_z(angle: float) -> NDArray[np.float64]:
     return turn
 
 
-def _apply(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (points @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+def _apply(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float32]:
+    return _transformed(matrix, points).astype(np.float32)
+
+
+def _transformed(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> Points:
+    """In double precision: far from the world's origin single precision would crumple a small object."""
+    return points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]

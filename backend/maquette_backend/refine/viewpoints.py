@@ -34,12 +34,21 @@ class ViewSampler:
 
     def sample(self, count: int, generator: torch.Generator) -> Views:
         """``count`` views: half from each source where the rig has both, spread evenly over the orbit."""
-        from_cameras = 0 if not len(self.directions) else (count if not self.rig.orbit else count // 2)
+        from_cameras = self._from_cameras(count, generator)
         orbit = self._orbit(count - from_cameras, generator)
         near = self._near_cameras(from_cameras, generator)
         azimuth, elevation = torch.cat([near, orbit]).unbind(1)
         distance = DISTANCES[0] + (DISTANCES[1] - DISTANCES[0]) * torch.rand(count, generator=generator)
         return Views(azimuth, elevation.clamp(*ELEVATIONS), distance, torch.full((count,), FOV_Y))
+
+    def _from_cameras(self, count: int, generator: torch.Generator) -> int:
+        """How many of ``count`` views the artist's cameras get; an odd one falls to either source by chance."""
+        if not len(self.directions):
+            return 0
+        if not self.rig.orbit:
+            return count
+        odd = int(torch.randint(2, (1,), generator=generator)) if count % 2 else 0
+        return count // 2 + odd
 
     def _orbit(self, count: int, generator: torch.Generator) -> Tensor:
         start = torch.rand(1, generator=generator) * math.tau

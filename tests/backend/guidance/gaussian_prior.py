@@ -1,0 +1,66 @@
+"""A prior that is known exactly: images are Gaussian about the text's mean. The reference for score distillation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from maquette_backend.priors.prior import Condition, Modality, Settings, Views
+from torch import Tensor
+
+Mean = Callable[[Tensor, Views | None, Modality], Tensor]
+"""Text rows [B,1], views, modality → the mean image [B,C,H,W]."""
+
+
+def plain_settings(background_margin: float = 0.0, denoised_bound: float = 0.0) -> Settings:
+    return Settings(
+        geometry_scale=1.0,
+        appearance_scale=1.0,
+        geometry_time_start=(0.2, 0.6),
+        geometry_time_end=(0.2, 0.6),
+        appearance_time_start=(0.2, 0.6),
+        appearance_time_end=(0.2, 0.6),
+        sizes=(32, 64),
+        modalities=("color", "normal"),
+        camera_conditioned=True,
+        background_margin=background_margin,
+        denoised_bound=denoised_bound,
+    )
+
+
+@dataclass(frozen=True)
+class GaussianPrior:
+    """The ideal denoiser of N(mean, spread²) per pixel: with z = alpha x + sigma eps,
+    E[x|z] = mean + alpha spread² / (alpha² spread² + sigma²) (z − alpha mean), by conjugacy.
+
+    A text's row is its length: a handle by which ``mean`` can tell texts apart; the empty text is 0.
+    """
+
+    mean: Mean
+    spread: float
+    settings: Settings = field(default_factory=plain_settings)
+    identity: str = "gaussian"
+
+    def encode_text(self, texts: list[str]) -> Condition:
+        return Condition(torch.tensor([[float(len(text))] for text in texts]))
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        return images
+
+    def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        return (time * math.pi / 2).cos(), (time * math.pi / 2).sin()
+
+    def predict_denoised(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        alpha, sigma = (scale.view(-1, 1, 1, 1).to(noisy) for scale in self.alpha_sigma(time))
+        mean = self.mean(text, views, modality).to(noisy)
+        return mean + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (noisy - alpha * mean)
+
+    def predict_noise(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        alpha, sigma = (scale.view(-1, 1, 1, 1).to(noisy) for scale in self.alpha_sigma(time))
+        return (noisy - alpha * self.predict_denoised(noisy, time, text, views, modality)) / sigma
