@@ -1,11 +1,14 @@
 """The job that runs: begun, followed, shown, delivered, found again after undo, reload or a crash."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -282,13 +285,13 @@ def _drop_stale(context: bpy.types.Context, job_id: str | None) -> None:
             scene_writing.drop_preview(context, preview)
 
 
-def _handlers() -> tuple[tuple[list[object], object], ...]:
+def _handlers() -> tuple[tuple[list[Any], Any], ...]:
     handlers = bpy.app.handlers
     return (
         (handlers.load_post, _after_load),
         (handlers.undo_post, _after_undo),
         (handlers.redo_post, _after_undo),
-    )  # pyright: ignore[reportReturnType]
+    )
 
 
 def add_handlers() -> None:

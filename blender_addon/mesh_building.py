@@ -3,6 +3,9 @@
 Everything here fills datablocks that Maquette made itself.
 """
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import bpy
@@ -84,7 +87,7 @@ def fill_material(name: str, material: bpy.types.Material | None, image: bpy.typ
     if source is None:
         source = tree.nodes.new(kind)
         source.location = (-320.0, 300.0)
-        shader.inputs["Roughness"].default_value = 0.6  # pyright: ignore[reportAttributeAccessIssue]
+        shader.inputs["Roughness"].default_value = 0.6
         tree.links.new(source.outputs["Color"], shader.inputs["Base Color"])
     if isinstance(source, bpy.types.ShaderNodeTexImage):
         source.image = image

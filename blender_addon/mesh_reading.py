@@ -1,5 +1,8 @@
 """A Blender object as the artist sees it (modifiers included) → triangle arrays. Changes nothing."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ._protocol import errors, mesh, recipe
@@ -113,9 +117,9 @@ def triangle_corners(source: bpy.types.Mesh) -> tuple[NDArray[np.int32], NDArray
     return triangles, loops
 
 
-def matrix4(matrix: object) -> recipe.Matrix4:
+def matrix4(matrix: Matrix) -> recipe.Matrix4:
     """A mathutils Matrix as 16 numbers, row by row."""
-    return tuple(float(value) for row in matrix for value in row)  # pyright: ignore
+    return tuple(float(value) for row in matrix for value in row)
 
 
 def _check_transform(name: str, world_from_object: recipe.Matrix4) -> None:

@@ -1,6 +1,8 @@
 """Where the backend is and how to start one."""
 
-# pyright: reportInvalidTypeForm=false
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 from pathlib import Path
 
 import bpy
@@ -50,8 +52,8 @@ class MaquettePreferences(bpy.types.AddonPreferences):
 
 def get(context: bpy.types.Context | None = None) -> MaquettePreferences:
     """The add-on's preferences."""
-    addons = (context or bpy.context).preferences.addons  # pyright: ignore[reportOptionalMemberAccess]
-    return addons[__package__ or ""].preferences  # pyright: ignore[reportReturnType]
+    addons = (context or bpy.context).preferences.addons
+    return addons[__package__ or ""].preferences
 
 
 def user_folder() -> Path:

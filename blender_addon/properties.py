@@ -1,6 +1,8 @@
 """What the artist sets, stored with the scene, and what Maquette notes on objects."""
 
-# pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 import bpy
 from bpy.props import (
     BoolProperty,

@@ -1,5 +1,8 @@
 """The one timer: hands the connection's events to the job, within a time budget. Tests and scripts call ``tick``."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import subprocess

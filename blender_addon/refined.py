@@ -53,7 +53,7 @@ class Refined:
 def rgba(colors: NDArray[np.generic]) -> Floats:
     """u1 [...,3] → f4 [...,4] with alpha 1."""
     out = np.ones((*colors.shape[:-1], 4), np.float32)
-    np.take(_BYTE_TO_FLOAT, colors, out=out[..., :3], mode="clip")
+    out[..., :3] = _BYTE_TO_FLOAT[colors.astype(np.uint8, copy=False)]
     return out
 
 
@@ -97,7 +97,7 @@ def _surface(given: Mapping[str, NDArray[np.generic]]) -> Surface:
     count = len(positions)
     if len(triangles) > 8 * limits.MAX_TRIANGLES or not np.isfinite(positions).all():
         raise _broken("has too many triangles or coordinates that are no numbers")
-    if triangles.size and not (0 <= int(triangles.min()) and int(triangles.max()) < count):
+    if triangles.size and not (int(triangles.min()) >= 0 and int(triangles.max()) < count):
         raise _broken("names vertices that do not exist")
     colors = _shaped(given, "colors", "u1", (count, 3))
     texture = _shaped(given, "texture", "u1", (-1, -1, 3))

@@ -1,5 +1,8 @@
 """The scene → a recipe and the arrays it names. Changes nothing."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import hashlib
@@ -74,9 +77,7 @@ def _target_object(target: properties.MaquetteTarget) -> bpy.types.Object:
     """A target's object, fit to be refined."""
     thing: bpy.types.Object | None = target.object
     if thing is None or not thing.users_scene:
-        raise _bad(
-            Code.TARGET_GONE, "A target's object was deleted.", "Remove the empty line from the targets."
-        )
+        raise _bad(Code.TARGET_GONE, "A target's object was deleted.", "Remove the empty line from the targets.")
     if thing.library is not None:
         raise _bad(
             Code.NOT_EDITABLE,

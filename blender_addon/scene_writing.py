@@ -1,5 +1,8 @@
 """Previews and results → the scene. The only file that changes the artist's data."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -83,7 +86,7 @@ def _new_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Fr
     held.was_visible = not target.hide_viewport
     older = properties.notes(target).result
     held.hid_result = older is not None and not older.hide_viewport
-    if held.hid_result:
+    if older is not None and held.hid_result:
         older.hide_viewport = True
     # an object that is being edited stays visible: hiding it would throw the artist out of the mode
     if target.mode != "EDIT":
@@ -263,7 +266,7 @@ def _use_only(mesh: bpy.types.Mesh, material: bpy.types.Material) -> None:
 def _image_of(material: bpy.types.Material | None) -> bpy.types.Image | None:
     if material is None or material.node_tree is None:
         return None
-    return next((node.image for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeTexImage"), None)  # pyright: ignore
+    return next((node.image for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeTexImage"), None)
 
 
 def _remove(thing: bpy.types.Object) -> None:

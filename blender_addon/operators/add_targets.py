@@ -1,5 +1,8 @@
 """Add Selected: the selected meshes become targets."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import properties
@@ -19,7 +22,7 @@ class MAQUETTE_OT_add_targets(bpy.types.Operator):
         cls.poll_message_set("Select one or more meshes first")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         settings = properties.settings(context.scene)
         known = [target.object for target in settings.targets]
         added = [thing for thing in context.view_layer.objects.selected if _fits(thing) and thing not in known]

@@ -1,5 +1,8 @@
 """Start and stop a backend on this machine, as a process of its own that outlives Blender."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportIncompatibleMethodOverride=false
+
 from __future__ import annotations
 
 import os
@@ -30,7 +33,7 @@ class MAQUETTE_OT_start_backend(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         python = Path(bpy.path.abspath(preferences.get(context).backend_python))
         if not python.is_file():
             self.report({"ERROR"}, "Set Backend Python in the preferences to the backend's Python executable")
@@ -60,7 +63,7 @@ class MAQUETTE_OT_stop_backend(bpy.types.Operator):
         cls.poll_message_set("No backend was started from this Blender")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         now = pump.runtime()
         if now.backend is not None:
             now.backend.terminate()
@@ -80,13 +83,22 @@ def start_process(python: Path, home: Path, connection_file: Path) -> subprocess
     # Blender's own Python settings must not reach another Python
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     with (folder / "backend.log").open("wb") as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean, **_detached())
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=clean,
+            start_new_session=True,
+            creationflags=_creation_flags(),
+        )
 
 
-def _detached() -> dict[str, object]:
+def _creation_flags() -> int:
+    """Windows' way of detaching; elsewhere it is a session of its own."""
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
+        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    return 0
 
 
 def _await(context: bpy.types.Context, now: pump.Runtime) -> bool:

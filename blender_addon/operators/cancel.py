@@ -1,5 +1,8 @@
 """Cancel: end the job; the scene is as it was before."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import jobs, pump
@@ -19,7 +22,7 @@ class MAQUETTE_OT_cancel(bpy.types.Operator):
         cls.poll_message_set("No refinement is running")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         jobs.end(context, pump.runtime(), keep=False)
         self.report({"INFO"}, "Cancelled; the originals are back")
         return {"FINISHED"}

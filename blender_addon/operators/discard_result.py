@@ -1,5 +1,8 @@
 """Discard: remove the result and bring the original back."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import scene_writing
@@ -20,10 +23,10 @@ class MAQUETTE_OT_discard_result(bpy.types.Operator):
         cls.poll_message_set("Make a refined object active first")
         return False
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:  # pyright: ignore
-        return context.window_manager.invoke_confirm(self, event)  # pyright: ignore
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         result = active_result(context)
         if result is None:
             return {"CANCELLED"}

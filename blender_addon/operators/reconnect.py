@@ -1,5 +1,8 @@
 """Reconnect: read the connection file again and try at once."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import jobs, pump
@@ -12,7 +15,7 @@ class MAQUETTE_OT_reconnect(bpy.types.Operator):
     bl_label = "Reconnect"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         now = pump.runtime()
         now.last_error = None
         now.reconnect()

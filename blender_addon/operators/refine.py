@@ -3,7 +3,9 @@
 Not a modal operator: Blender does not autosave while one runs, and a refinement takes minutes.
 """
 
-# pyright: reportInvalidTypeForm=false
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportIncompatibleMethodOverride=false, reportInvalidTypeForm=false
+
 import sys
 import time
 
@@ -37,7 +39,7 @@ class MAQUETTE_OT_refine(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         now = pump.runtime()
         waiting = self.wait or bpy.app.background
         try:
@@ -89,6 +91,8 @@ def describe(job: jobs.LiveJob) -> str:
     """Stage, step, time left and loss, in one line."""
     done = job.progress
     if done is None:
-        return f"uploading {job.uploaded:.0%}" if job.state == "uploading" else f"{job.state}, {job.queue_position} ahead"
+        return (
+            f"uploading {job.uploaded:.0%}" if job.state == "uploading" else f"{job.state}, {job.queue_position} ahead"
+        )
     left = f"{int(done.eta_secs) // 60}:{int(done.eta_secs) % 60:02d} left"
     return f"{done.stage} {done.step}/{done.steps}, {left}, loss {done.loss:.4g}"

@@ -1,5 +1,8 @@
 """Remove: the target in the list's active line is no target any more."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import properties
@@ -20,7 +23,7 @@ class MAQUETTE_OT_remove_target(bpy.types.Operator):
         cls.poll_message_set("The list of targets is empty")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         settings = properties.settings(context.scene)
         settings.targets.remove(settings.active_target)
         settings.active_target = max(0, min(settings.active_target, len(settings.targets) - 1))

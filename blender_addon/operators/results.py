@@ -1,5 +1,8 @@
 """Which result an operator on the active object means."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import bpy

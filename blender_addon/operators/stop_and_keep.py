@@ -1,5 +1,8 @@
 """Stop and Keep: end the job early with what it has."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import jobs, pump
@@ -20,6 +23,6 @@ class MAQUETTE_OT_stop_and_keep(bpy.types.Operator):
         cls.poll_message_set("The refinement is stopping" if job else "No refinement is running")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         jobs.end(context, pump.runtime(), keep=True)
         return {"FINISHED"}

@@ -1,5 +1,8 @@
 """Compare: show the original in place of the result, or the other way round."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import scene_writing
@@ -20,7 +23,7 @@ class MAQUETTE_OT_toggle_original(bpy.types.Operator):
         cls.poll_message_set("Make a refined object active first")
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:  # pyright: ignore
+    def execute(self, context: bpy.types.Context) -> set[str]:
         result = active_result(context)
         if result is None:
             return {"CANCELLED"}

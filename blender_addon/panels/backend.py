@@ -1,5 +1,8 @@
 """The backend's state, and what to do about it."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportOptionalMemberAccess=false
+
 import textwrap
 
 import bpy

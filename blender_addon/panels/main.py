@@ -1,5 +1,8 @@
 """The panel at the top: targets, Refine, what happens, and what went wrong."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+
 import textwrap
 
 import bpy
@@ -76,7 +79,7 @@ def draw_error(layout: bpy.types.UILayout, error: errors.MaquetteError) -> None:
         box.label(text=line, icon="BLANK1")
     fix = _FIX.get(error.code)
     if fix is not None:
-        box.operator(fix[0], icon=fix[1])  # pyright: ignore[reportArgumentType]
+        box.operator(fix[0], icon=fix[1])
 
 
 def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

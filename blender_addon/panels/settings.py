@@ -1,5 +1,8 @@
 """Collapsed sub-panels: where to look from, and everything that has a good default."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 import bpy
 
 from .. import properties

@@ -1,5 +1,8 @@
 """The list of targets and the one that is chosen."""
 
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
+
 import bpy
 
 from .. import properties
@@ -8,7 +11,7 @@ from .. import properties
 class MAQUETTE_UL_targets(bpy.types.UIList):
     """Objects to refine"""
 
-    def draw_item(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def draw_item(
         self,
         context: bpy.types.Context,
         layout: bpy.types.UILayout,
@@ -19,7 +22,7 @@ class MAQUETTE_UL_targets(bpy.types.UIList):
         active_property: str,
     ) -> None:
         """One line: the object's name and its prompt."""
-        draw_line(layout, item)  # pyright: ignore[reportArgumentType]
+        draw_line(layout, item)
 
 
 def draw_line(layout: bpy.types.UILayout, target: properties.MaquetteTarget) -> None:

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 
-def cube(name: str = "Crate", *, location: tuple[float, float, float] = (0, 0, 0), prompt: str | None = "a crate"):  # noqa: ANN201
+def cube(name: str = "Crate", *, location: tuple[float, float, float] = (0, 0, 0), prompt: str | None = "a crate"):
     """A cube of 8 vertices and 6 quads with UVs; a target when it has a prompt."""
     bpy.ops.mesh.primitive_cube_add(size=1.0, location=location, calc_uvs=True)
     thing = bpy.context.object
@@ -64,7 +64,7 @@ def _properties(thing: object, depth: int) -> dict[str, object]:
         # counters, evaluation state and caches of Blender's own, which any redraw changes
         if name in ("rna_type", "users", "is_evaluated", "session_uid", "is_updated", "is_updated_data", "tag",
                     "depsgraph", "original", "id_data", "loop_triangles", "loop_triangle_polygons",
-                    "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data"):  # fmt: skip
+                    "particle_edit", "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data"):  # fmt: skip
             continue
         try:
             out[name] = _value(getattr(thing, name), prop, depth)

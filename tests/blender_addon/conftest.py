@@ -42,7 +42,7 @@ def installed(extension_zip: Path) -> str:
     return PACKAGE
 
 
-@pytest.fixture()
+@pytest.fixture
 def addon(installed: str, tmp_path: Path) -> Iterator[Addon]:
     """An empty scene with the extension enabled; gives its modules by name."""
     import addon_utils
@@ -54,7 +54,7 @@ def addon(installed: str, tmp_path: Path) -> Iterator[Addon]:
     addon_utils.disable(installed)
 
 
-@pytest.fixture()
+@pytest.fixture
 def backend(addon: Addon, tmp_path: Path) -> Iterator[SmallBackend]:
     """A backend that the extension's connection file leads to."""
     found = SmallBackend(tmp_path / "connection.json")
@@ -62,7 +62,7 @@ def backend(addon: Addon, tmp_path: Path) -> Iterator[SmallBackend]:
     found.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def connected(addon: Addon, backend: SmallBackend) -> SmallBackend:
     """The same, connected."""
     addon("pump").runtime().reconnect()

@@ -45,6 +45,7 @@ class SmallBackend:
     """One ROUTER, any number of clients that hold the one enrolled key."""
 
     def __init__(self, connection_file: Path) -> None:
+        self.connection_file = connection_file
         self.script = Script()
         self.jobs: dict[str, Job] = {}
         self.blobs: dict[str, bytes] = {}
@@ -109,9 +110,7 @@ class SmallBackend:
             case messages.GetChunk():
                 data = self.blobs[message.sha256]
                 part = np.frombuffer(data, np.uint8)[message.offset : message.offset + message.length]
-                peer.answer(
-                    asked.seq, messages.Chunk(message.sha256, message.offset, len(data)), {"chunk": part}
-                )
+                peer.answer(asked.seq, messages.Chunk(message.sha256, message.offset, len(data)), {"chunk": part})
             case messages.SubmitJob():
                 job = self.jobs.setdefault(message.job_id, Job(message.job_id, message.recipe))
                 self._attach(peer, asked.seq, job)
@@ -120,9 +119,7 @@ class SmallBackend:
             case messages.ListJobs():
                 peer.answer(asked.seq, messages.JobList(()))
 
-    def _for_job(
-        self, peer: session.PeerSession, seq: int, message: messages.AttachJob | messages.CancelJob
-    ) -> None:
+    def _for_job(self, peer: session.PeerSession, seq: int, message: messages.AttachJob | messages.CancelJob) -> None:
         job = self.jobs.get(message.job_id)
         if job is None:
             peer.refuse(seq, MaquetteError(ErrorCode.UNKNOWN_JOB, "There is no such job.", "Refine again."))

@@ -1,0 +1,91 @@
+"""Time that Blender's main thread spends on one preview: 50k triangles and a 1024² texture, in real Blender.
+
+Run by a Python that has bpy; prints a JSON list of rows. Three kinds of preview, as a job sends them: positions in
+place (keep topology), a new topology (remesh), each with the texture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="maquette-bench-")
+import bpy
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "bl_ext.user_default.maquette"
+TRIANGLES, TEXTURE_SIDE, PREVIEWS = 50_000, 1024, 40
+TOPOLOGY_EVERY = 4
+"""A remesh changes its triangles now and then, not at every preview."""
+
+
+def install() -> None:
+    """Build the extension and install it, as an artist has it."""
+    target = Path(tempfile.mkdtemp()) / "maquette.zip"
+    command = [sys.executable, str(ROOT / "tools" / "build_extension.py"), "--platform", "current", "--output"]
+    subprocess.run([*command, str(target)], check=True, stdout=sys.stderr)
+    bpy.ops.extensions.package_install_files(filepath=str(target), repo="user_default", enable_on_install=True)
+
+
+def surface(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bent sheet of 2·side² triangles: positions, triangles, corner UVs."""
+    u, v = np.meshgrid(np.linspace(0, 1, side + 1), np.linspace(0, 1, side + 1), indexing="ij")
+    positions = np.stack([u, v, np.sin(6 * u) * 0.1], axis=-1).reshape(-1, 3).astype(np.float32)
+    corner = (np.arange(side)[:, None] * (side + 1) + np.arange(side)).ravel()
+    lower = np.stack([corner, corner + side + 1, corner + side + 2], axis=1)
+    upper = np.stack([corner, corner + side + 2, corner + 1], axis=1)
+    triangles = np.concatenate([lower, upper]).astype(np.int32)
+    return positions, triangles, positions[triangles][..., :2].copy()
+
+
+def measure() -> list[float]:
+    """Milliseconds of each preview, as the pump shows it, the first (which makes the object) included."""
+    from importlib import import_module
+
+    refined = import_module(f"{PACKAGE}.refined")
+    writing = import_module(f"{PACKAGE}.scene_writing")
+    messages = import_module(f"{PACKAGE}._protocol.messages")
+    bpy.ops.mesh.primitive_cube_add()
+    target = bpy.context.object
+    rng = np.random.default_rng(0)
+    positions, triangles, uvs = surface(int(np.sqrt(TRIANGLES / 2)))
+    found: list[float] = []
+    for number in range(PREVIEWS):
+        moved = positions + rng.normal(scale=0.001, size=positions.shape).astype(np.float32)
+        texture = rng.integers(0, 255, (TEXTURE_SIDE, TEXTURE_SIDE, 3), dtype=np.uint8)
+        given = {"positions": moved, "triangles": triangles, "corner_uvs": uvs, "texture": texture}
+        preview = messages.Preview("0" * 32, "1" * 32, "geometry", number, number // TOPOLOGY_EVERY)
+        frame = refined.frame_from(preview, given)  # on the connection's thread, so it is not counted
+        began = time.perf_counter()
+        writing.show_preview(bpy.context, target, frame)
+        found.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+def rows(millis: list[float]) -> list[dict[str, object]]:
+    """The budget's two lines."""
+    how = f"{TRIANGLES} triangles, {TEXTURE_SIDE}² texture, {PREVIEWS} previews, every {TOPOLOGY_EVERY}th a new topology"
+    limits = (("typical", float(np.median(millis)), 16.0), ("worst", max(millis), 50.0))
+    return [
+        {
+            "name": f"blender.preview_ms_{name}",
+            "value": round(value, 2),
+            "unit": "ms",
+            "target": f"≤ {limit:g}",
+            "holds": value <= limit,
+            "how": f"{how}; Blender {bpy.app.version_string}",
+        }
+        for name, value, limit in limits
+    ]
+
+
+if __name__ == "__main__":
+    install()
+    print(json.dumps(rows(measure()), ensure_ascii=False))
+    sys.stdout.flush()

@@ -1,0 +1,132 @@
+"""Every panel drawn into a real layout, in each state, and nothing in it that Blender does not know."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import blender_scenes as scenes
+import bpy
+import pytest
+from driving import Addon, begin, pump_until
+from small_backend import SmallBackend
+
+pytestmark = pytest.mark.blender
+PANELS = ("MAQUETTE_PT_main", "MAQUETTE_PT_cameras", "MAQUETTE_PT_advanced", "MAQUETTE_PT_backend")
+COMPLAINTS = ("not found", "unknown operator", "Error", "Traceback", "rna_ui", "enum")
+
+
+def _texts(node: object) -> list[str]:
+    """All that a layout shows or refers to, from its introspection."""
+    if isinstance(node, dict):
+        return [str(value) for value in node.values() if isinstance(value, str)] + [
+            text for value in node.values() for text in _texts(value)
+        ]
+    return [text for item in node for text in _texts(item)] if isinstance(node, list) else []
+
+
+def draw(draw_it: object) -> str:
+    """Draw into a popover of a 3D viewport's sidebar; everything in it as one text."""
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "UI")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        pop = bpy.context.window_manager.popover_begin__internal(ui_units_x=10, from_active_button=False)
+        # never ended: popover_end__internal opens a real popup, which crashes without a window system
+        draw_it(SimpleNamespace(layout=pop.layout), bpy.context)  # type: ignore[operator]
+        return "\n".join(_texts(pop.layout.introspect()))
+
+
+def draw_panels(capfd: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """All panels; fails on anything that Blender complains about."""
+    capfd.readouterr()
+    found = {name: draw(getattr(bpy.types, name).draw) for name in PANELS}
+    told = capfd.readouterr()
+    assert not [line for line in (told.out + told.err).splitlines() if any(word in line for word in COMPLAINTS)]
+    return found
+
+
+def test_the_check_sees_a_wrong_property(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    draw(lambda panel, context: panel.layout.prop(context.scene.maquette, "no_such_thing"))
+    draw(lambda panel, _context: panel.layout.operator("maquette.no_such_thing"))
+    told = capfd.readouterr()
+    lines = [line for line in (told.out + told.err).splitlines() if any(word in line for word in COMPLAINTS)]
+    assert len(lines) >= 2
+
+
+def test_without_a_backend_there_is_a_button_to_start_one(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    found = draw_panels(capfd)
+    assert "maquette.start_backend" in found["MAQUETTE_PT_main"]
+    assert "maquette.add_targets" in found["MAQUETTE_PT_main"]
+    assert "Not connected" in found["MAQUETTE_PT_backend"]
+
+
+def test_with_a_target_and_a_backend(addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]) -> None:
+    scenes.cube()
+    found = draw_panels(capfd)
+    for name in ("prompt", "strength", "mode", "maquette.refine"):
+        assert name in found["MAQUETTE_PT_main"]
+    assert "maquette.start_backend" not in found["MAQUETTE_PT_main"]
+    for name in ("prior", "seed", "texture_size", "grid_resolution", "negative_prompt"):
+        assert name in found["MAQUETTE_PT_advanced"]
+    assert "Connected: small backend" in found["MAQUETTE_PT_backend"]
+
+
+def test_a_list_line_shows_name_and_prompt(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    scenes.cube()
+    targets, line = bpy.context.scene.maquette.targets, addon("panels.targets").draw_line
+    assert "prompt" in draw(lambda panel, _context: line(panel.layout, targets[0]))
+    bpy.data.objects.remove(targets[0].object)
+    assert "Deleted object" in draw(lambda panel, _context: line(panel.layout, targets[0]))
+
+
+def test_while_a_job_runs_and_after(addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]) -> None:
+    scenes.cube()
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.progress is not None)
+    found = draw_panels(capfd)["MAQUETTE_PT_main"]
+    assert "maquette.cancel" in found
+    assert "maquette.stop_and_keep" in found
+    # a progress bar's text does not appear in the introspection
+    pump_until(addon, lambda: job.progress.step == 2)
+    assert addon("operators.refine").describe(job) == "geometry 2/4, 0:00 left, loss 0.5"
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    found = draw_panels(capfd)["MAQUETTE_PT_main"]
+    assert "maquette.toggle_original" in found
+    assert "maquette.discard_result" in found
+
+
+def test_every_error_shows_message_remedy_and_its_fix(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    errors = addon("_protocol").errors
+    for code in errors.ErrorCode:
+        addon("pump").runtime().last_error = errors.MaquetteError(code, "What went wrong.", "What to do.")
+        found = draw_panels(capfd)["MAQUETTE_PT_main"]
+        assert "What went wrong." in found
+        assert "What to do." in found
+
+
+def test_preferences_draw(addon: Addon, installed: str, capfd: pytest.CaptureFixture[str]) -> None:
+    preferences = bpy.context.preferences.addons[installed].preferences
+    capfd.readouterr()
+    kind = addon("preferences").MaquettePreferences
+    fields = {name: getattr(preferences, name) for name in ("backend_python", "backend_home", "connection_file")}
+    assert set(fields) <= set(preferences.bl_rna.properties.keys())
+    assert kind.bl_idname == installed
+
+
+def test_every_property_and_operator_has_a_tooltip(addon: Addon, installed: str) -> None:
+    holders = [
+        addon("properties").MaquetteTarget,
+        addon("properties").MaquetteSceneSettings,
+        addon("properties").MaquetteObjectNotes,
+        addon("preferences").MaquettePreferences,
+    ]
+    for holder in holders:
+        for prop in holder.bl_rna.properties:
+            # what the base class has (name, bl_idname) is Blender's own
+            if prop.identifier in holder.__annotations__ and prop.type != "COLLECTION":
+                assert prop.description, (holder, prop.identifier)
+    for operator in addon("operators").CLASSES:
+        assert operator.__doc__
+        assert not operator.__doc__.endswith(".")
