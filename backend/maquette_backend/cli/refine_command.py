@@ -16,6 +16,8 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.recipe import ArrayRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json
 from PIL import Image
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from ..priors.catalogue import prior_names
 from ..priors.load import load_prior
@@ -111,8 +113,8 @@ def _textured(subject: RefinedSubject, positions: np.ndarray) -> trimesh.Trimesh
     )
     unique, corner_of = np.unique(corners, axis=0, return_inverse=True)
     image = None if subject.base_color is None else Image.fromarray(subject.base_color[::-1])
-    material = trimesh.visual.material.PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=0.8)
-    visual = trimesh.visual.TextureVisuals(uv=unique[:, 1:], material=material)
+    material = PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=0.8)
+    visual = TextureVisuals(uv=unique[:, 1:], material=material)
     triangles = corner_of.reshape(-1, 3)
     return trimesh.Trimesh(positions[unique[:, 0].astype(int)], triangles, visual=visual, process=False)
 

@@ -7,6 +7,7 @@ a client that does not read only fills its own queue.
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -154,7 +155,7 @@ class Gateway:
         next_tick_secs = 0.0
         while not self._stopping.is_set():
             wait_secs = 0.01 if self._congested else max(0.0, next_tick_secs - time.monotonic())
-            poller.poll(wait_secs * 1000)
+            poller.poll(math.ceil(wait_secs * 1000))
             self._turn()
             if time.monotonic() >= next_tick_secs:
                 next_tick_secs = time.monotonic() + TICK_SECS
