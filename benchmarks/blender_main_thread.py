@@ -70,7 +70,9 @@ def measure() -> list[float]:
 
 def rows(millis: list[float]) -> list[dict[str, object]]:
     """The budget's two lines."""
-    how = f"{TRIANGLES} triangles, {TEXTURE_SIDE}² texture, {PREVIEWS} previews, every {TOPOLOGY_EVERY}th a new topology"
+    how = (
+        f"{TRIANGLES} triangles, {TEXTURE_SIDE}² texture, {PREVIEWS} previews, every {TOPOLOGY_EVERY}th a new topology"
+    )
     limits = (("typical", float(np.median(millis)), 16.0), ("worst", max(millis), 50.0))
     return [
         {

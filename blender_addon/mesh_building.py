@@ -88,7 +88,10 @@ def fill_material(name: str, material: bpy.types.Material | None, image: bpy.typ
         source = tree.nodes.new(kind)
         source.location = (-320.0, 300.0)
         shader.inputs["Roughness"].default_value = 0.6
-        tree.links.new(source.outputs["Color"], shader.inputs["Base Color"])
+    base_color = shader.inputs["Base Color"]
+    # a preview may go from colours to a texture and back
+    if not any(link.from_node == source for link in base_color.links):
+        tree.links.new(source.outputs["Color"], base_color)
     if isinstance(source, bpy.types.ShaderNodeTexImage):
         source.image = image
     elif isinstance(source, bpy.types.ShaderNodeVertexColor):

@@ -58,6 +58,8 @@ def show_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Fr
         mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
         held.topology = frame.topology
     else:
+        if frame.surface.corner_uvs is not None:
+            mesh_building.set_uvs(mesh, mesh_building.UV_NAME, frame.surface.corner_uvs.reshape(-1, 2))
         mesh_building.set_positions(mesh, frame.surface.positions)
     _color(mesh, preview.name, frame.surface)
     return preview
