@@ -1,9 +1,14 @@
-"""Visibility on a CPU, compiled by numba: exact in 64-bit floats, parallel, deterministic."""
+"""Visibility on a CPU, compiled by numba: exact in 64-bit floats, parallel, deterministic.
+
+The threads are Python's, over compiled functions that release the interpreter lock. numba's own either spin while they
+wait (twenty times slower where other processes want the cores) or crash when entered from two threads.
+"""
 
 from __future__ import annotations
 
 import math
-import threading
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -14,9 +19,8 @@ from torch import Tensor
 DEPTH_STEPS = 1 << 30
 """z/w in −1..1 is compared in steps of 2⁻³⁰ here and in the torch visibility, so that both break ties alike."""
 
-_BANDS = 8
-_one_caller = threading.Lock()
-"""numba's ``workqueue`` threading layer, the only one that is always there, crashes when entered from two threads."""
+_PARALLEL_FROM = 1 << 18
+"""Triangles and quarter pixels, over all views, from which threads pay for their start."""
 
 
 @numba.njit(cache=True)
@@ -59,35 +63,32 @@ def _plane(x, y, w, d, out):  # pragma: no cover - compiled
     return True
 
 
-@numba.njit(parallel=True, cache=True)
-def _set_up(pos, tri, height, width, box, plane):  # pragma: no cover - compiled
+@numba.njit(nogil=True, cache=True)
+def _set_up(pos, tri, height, width, begin, end, box, plane):  # pragma: no cover - compiled
     """Per view and triangle: pixel bounds [N·F,4] (first > last: not drawn) and planes over pixels [N·F,12]."""
     count = tri.shape[0]
-    total = pos.shape[0] * count
-    chunk = 1024
-    for job in numba.prange((total + chunk - 1) // chunk):
-        x, y, w, d = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-        bounds = np.zeros(4)
-        for k in range(job * chunk, min(total, (job + 1) * chunk)):
-            n = k // count
-            box[k, 0], box[k, 1] = 1, 0
-            behind = 0
-            finite = True
-            for c in range(3):
-                v = tri[k - n * count, c]
-                w[c] = pos[n, v, 3]
-                x[c] = (pos[n, v, 0] + w[c]) * (0.5 * width) - 0.5 * w[c]  # pixel coordinates times w
-                y[c] = (pos[n, v, 1] + w[c]) * (0.5 * height) - 0.5 * w[c]
-                d[c] = pos[n, v, 2] + w[c]
-                behind += d[c] < 0
-                finite = finite and math.isfinite(x[c]) and math.isfinite(y[c]) and math.isfinite(d[c])
-            if behind == 3 or not finite:
-                continue
-            _clipped_box(x, y, w, d, bounds)
-            lo_x, hi_x = _pixel_range(bounds[0], bounds[1], width)
-            lo_y, hi_y = _pixel_range(bounds[2], bounds[3], height)
-            if lo_x <= hi_x and lo_y <= hi_y and _plane(x, y, w, d, plane[k]):
-                box[k, 0], box[k, 1], box[k, 2], box[k, 3] = lo_x, hi_x, lo_y, hi_y
+    x, y, w, d = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    bounds = np.zeros(4)
+    for k in range(begin, end):
+        n = k // count
+        box[k, 0], box[k, 1] = 1, 0
+        behind = 0
+        finite = True
+        for c in range(3):
+            v = tri[k - n * count, c]
+            w[c] = pos[n, v, 3]
+            x[c] = (pos[n, v, 0] + w[c]) * (0.5 * width) - 0.5 * w[c]  # pixel coordinates times w
+            y[c] = (pos[n, v, 1] + w[c]) * (0.5 * height) - 0.5 * w[c]
+            d[c] = pos[n, v, 2] + w[c]
+            behind += d[c] < 0
+            finite = finite and math.isfinite(x[c]) and math.isfinite(y[c]) and math.isfinite(d[c])
+        if behind == 3 or not finite:
+            continue
+        _clipped_box(x, y, w, d, bounds)
+        lo_x, hi_x = _pixel_range(bounds[0], bounds[1], width)
+        lo_y, hi_y = _pixel_range(bounds[2], bounds[3], height)
+        if lo_x <= hi_x and lo_y <= hi_y and _plane(x, y, w, d, plane[k]):
+            box[k, 0], box[k, 1], box[k, 2], box[k, 3] = lo_x, hi_x, lo_y, hi_y
 
 
 @numba.njit(cache=True)
@@ -98,49 +99,59 @@ def _pixel_range(low, high, size):  # pragma: no cover - compiled
     return first, last
 
 
-@numba.njit(parallel=True, cache=True)
-def _scan(count, bands, box, plane, best, ids, depth):  # pragma: no cover - compiled
-    """Each job owns one band of rows of one view, so no two write the same pixel and the order is fixed."""
-    views, height, _ = ids.shape
-    rows = (height + bands - 1) // bands
-    for job in numba.prange(views * bands):
-        n = job // bands
-        first = (job - n * bands) * rows
-        last = min(height, first + rows) - 1
-        for f in range(count):
-            k = n * count + f
-            if box[k, 0] > box[k, 1]:
-                continue
-            p = plane[k]
-            for y in range(max(box[k, 2], first), min(box[k, 3], last) + 1):
-                for x in range(box[k, 0], box[k, 1] + 1):
-                    e0 = p[0] * x + p[1] * y + p[2]
-                    e1 = p[3] * x + p[4] * y + p[5]
-                    e2 = p[6] * x + p[7] * y + p[8]
-                    if e0 < 0 or e1 < 0 or e2 < 0 or e0 + e1 + e2 <= 0:
-                        continue
-                    z = p[9] * x + p[10] * y + p[11]
-                    if z < -1 or z > 1:
-                        continue
-                    step = np.int64((z + 1) * (0.5 * DEPTH_STEPS))
-                    if step < best[n, y, x]:
-                        best[n, y, x] = step
-                        ids[n, y, x] = f + 1
-                        depth[n, y, x] = z
+@numba.njit(nogil=True, cache=True)
+def _scan(count, n, first, last, box, plane, best, ids, depth):  # pragma: no cover - compiled
+    """Draws rows first..last of view n. A pixel belongs to one call, and triangles come in order: nothing races."""
+    for f in range(count):
+        k = n * count + f
+        if box[k, 0] > box[k, 1]:
+            continue
+        p = plane[k]
+        for y in range(max(box[k, 2], first), min(box[k, 3], last) + 1):
+            for x in range(box[k, 0], box[k, 1] + 1):
+                e0 = p[0] * x + p[1] * y + p[2]
+                e1 = p[3] * x + p[4] * y + p[5]
+                e2 = p[6] * x + p[7] * y + p[8]
+                if e0 < 0 or e1 < 0 or e2 < 0 or e0 + e1 + e2 <= 0:
+                    continue
+                z = p[9] * x + p[10] * y + p[11]
+                if z < -1 or z > 1:
+                    continue
+                step = np.int64((z + 1) * (0.5 * DEPTH_STEPS))
+                if step < best[n, y, x]:
+                    best[n, y, x] = step
+                    ids[n, y, x] = f + 1
+                    depth[n, y, x] = z
 
 
 def _visible(
     pos: NDArray[np.float32], tri: NDArray[np.int32], size: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    views, count = pos.shape[0], tri.shape[0]
+    views, count, (height, width) = pos.shape[0], tri.shape[0], size
     box = np.zeros((views * count, 4), np.int32)
     plane = np.zeros((views * count, 12), np.float64)
-    best = np.full((views, *size), np.iinfo(np.int64).max, np.int64)
-    ids = np.zeros((views, *size), np.int32)
-    depth = np.zeros((views, *size), np.float32)
-    with _one_caller:
-        _set_up(pos, tri, size[0], size[1], box, plane)
-        _scan(count, min(size[0], _BANDS), box, plane, best, ids, depth)
+    best = np.full((views, height, width), np.iinfo(np.int64).max, np.int64)
+    ids = np.zeros((views, height, width), np.int32)
+    depth = np.zeros((views, height, width), np.float32)
+
+    def set_up(begin: int, end: int) -> None:
+        _set_up(pos, tri, height, width, begin, end, box, plane)
+
+    def scan(view: int, first: int, last: int) -> None:
+        _scan(count, view, first, last, box, plane, best, ids, depth)
+
+    workers = os.cpu_count() or 1
+    if workers == 1 or views * (count + height * width // 4) < _PARALLEL_FROM:
+        set_up(0, views * count)
+        for view in range(views):
+            scan(view, 0, height - 1)
+        return ids, depth
+    part, rows = -(-views * count // workers), -(-height // workers)
+    parts = [(begin, min(begin + part, views * count)) for begin in range(0, views * count, max(part, 1))]
+    bands = [(v, top, min(top + rows, height) - 1) for v in range(views) for top in range(0, height, rows)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda job: set_up(*job), parts))  # all set up before any is drawn
+        list(pool.map(lambda job: scan(*job), bands))
     return ids, depth
 
 

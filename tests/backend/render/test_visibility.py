@@ -137,6 +137,16 @@ def test_numba_repeats_itself_and_may_be_called_from_several_threads() -> None:
     assert all(torch.equal(ids, expected) and torch.equal(z, depth) for ids, z in found)
 
 
+def test_many_threads_draw_what_one_does() -> None:
+    pos, tri = random_scene(4)
+    large = (900, 700)  # enough pixels for threads
+    ids, depth = visibility_numba.visible(pos, tri, large)
+    ids_torch, depth_torch = visibility_torch.visible(pos, tri, large)
+    assert (ids == ids_torch).float().mean() >= 0.9999
+    assert torch.equal(ids, visibility_numba.visible(pos, tri, large)[0])
+    assert torch.allclose(depth, depth_torch, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("pos", "tri", "size"),
     [
