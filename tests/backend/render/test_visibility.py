@@ -138,7 +138,7 @@ def test_numba_repeats_itself_and_may_be_called_from_several_threads() -> None:
 
 
 def test_many_threads_draw_what_one_does() -> None:
-    pos, tri = random_scene(4)
+    pos, tri = random_scene(4, 60)
     large = (900, 700)  # enough pixels for threads
     ids, depth = visibility_numba.visible(pos, tri, large)
     ids_torch, depth_torch = visibility_torch.visible(pos, tri, large)
