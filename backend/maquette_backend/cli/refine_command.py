@@ -79,18 +79,19 @@ def refine_recipe(recipe_path: Path, blobs: Path, out: Path) -> int:
 
 
 def read_blob(folder: Path, ref: ArrayRef) -> Array:
-    """An ``ArrayReader`` over a folder of files named by their hash.
+    """An ``ArrayReader`` over a folder of files named by their hash: flat, or in folders as a backend keeps them.
 
     Raises:
         MaquetteError: BLOB_MISSING, BLOB_CORRUPT.
     """
-    try:
-        return array_from(ref, (folder / ref.sha256).read_bytes())
-    except FileNotFoundError as error:
-        message = f"There is no file {folder / ref.sha256}."
-        raise MaquetteError(
-            ErrorCode.BLOB_MISSING, message, "Give the folder that was saved with the recipe."
-        ) from error
+    for path in (folder / ref.sha256, folder / ref.sha256[:2] / ref.sha256):
+        if path.is_file():
+            return array_from(ref, path.read_bytes())
+    raise MaquetteError(
+        ErrorCode.BLOB_MISSING,
+        f"There is no blob {ref.sha256} in {folder}.",
+        "Give --blobs the folder `blobs` in the home of the backend that ran the job.",
+    )
 
 
 def write_glb(subject: RefinedSubject, path: Path) -> Path:

@@ -78,7 +78,7 @@ def distillation_loss(encoded: Tensor, guided: Guided) -> Tensor:
 def _evidence(denoised: Tensor, margin: float) -> Tensor:
     """0 up to half the margin from the background, rising smoothly to 1 at the margin; [B,1,H,W] or [1,1,1,1]."""
     if not margin:
-        return torch.ones(1, 1, 1, 1)
+        return denoised.new_ones(1, 1, 1, 1)
     rise = (2 * denoised.abs().amax(1, keepdim=True) / margin - 1).clamp(0, 1)
     return rise * rise * (3 - 2 * rise)
 

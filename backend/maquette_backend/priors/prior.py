@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 Modality = Literal["color", "normal"]
@@ -22,6 +23,10 @@ class Views:
     """Camera distance with the subject's longest side scaled to 1."""
     fov_y: Tensor
     """Vertical field of view, radians."""
+
+    def to(self, device: torch.device) -> Views:
+        """The same views on another device."""
+        return Views(*(part.to(device) for part in (self.azimuth, self.elevation, self.distance, self.fov_y)))
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Settings:
     """Clean encodings this near 0 mean background to this prior. 0 where it knows no fixed background."""
     denoised_bound: float = 0.0
     """Largest magnitude of a sensible clean encoding; guided estimates are clamped to it. 0 for none."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where its tensors live, and so where a job computes."""
 
 
 @dataclass(frozen=True)

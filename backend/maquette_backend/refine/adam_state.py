@@ -31,7 +31,9 @@ def restore(state: Trained, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     for index, parameter in enumerate(_parameters(state.optimiser)):
         moments = _below(f"adam/{index}/", arrays)
         if moments:
-            state.optimiser.state[parameter] = moments
+            state.optimiser.state[parameter] = {
+                name: value if name == "step" else value.to(parameter.device) for name, value in moments.items()
+            }
 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> list[torch.nn.Parameter]:

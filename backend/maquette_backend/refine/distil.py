@@ -80,13 +80,14 @@ def trained(body: Body, color: ColorField, settings: StageSettings) -> Trained:
 
 def step(state: Trained, scene: Scene, settings: StageSettings, progress: float, generator: torch.Generator) -> float:
     """One step in place, ``progress`` 0..1 through the stage; returns the distillation loss."""
-    views = scene.sampler.sample(settings.views, generator)
+    device = scene.prior.settings.device  # drawn on the CPU, so that a seed means the same everywhere
+    views = scene.sampler.sample(settings.views, generator).to(device)
     modality: Modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else "color"
-    time = settings.schedule.sample(progress, settings.views, generator)
+    time = settings.schedule.sample(progress, settings.views, generator).to(device)
     surface = state.body.surface()
     image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
     encoded = scene.prior.encode_image(image)
-    noise = torch.randn(encoded.shape, generator=generator)
+    noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
     guided = guide(
         scene.prior, encoded.detach(), text, negative, views, time, noise, modality, settings.distillation

@@ -76,10 +76,15 @@ def with_uvs(mesh: Mesh, own: NDArray[np.float32] | None, size: int) -> Mesh:
 def baked(mesh: Mesh, color: ColorField, size: int) -> NDArray[np.uint8]:
     """Base colour u1 [size,size,3], sRGB, row 0 at the bottom."""
     assert mesh.corner_uvs is not None
-    return bake_color(color, mesh.positions, mesh.corner_uvs, mesh.triangles, size)
+    return bake_color(lambda points: _colors(points, color), mesh.positions, mesh.corner_uvs, mesh.triangles, size)
 
 
 def vertex_colors(positions: NDArray[np.float32], color: ColorField) -> NDArray[np.uint8]:
     """u1 [V,3] sRGB at vertices, for previews."""
     with torch.no_grad():
-        return (color(torch.from_numpy(positions)) * 255).round().to(torch.uint8).numpy()
+        return (_colors(torch.from_numpy(positions), color) * 255).round().to(torch.uint8).numpy()
+
+
+def _colors(points: torch.Tensor, color: ColorField) -> torch.Tensor:
+    """Colours on the CPU at points [P,3] from there, wherever the field lives."""
+    return color(points.to(color.base.device)).cpu()

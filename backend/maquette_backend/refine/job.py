@@ -51,7 +51,7 @@ def refine_job(
     reporter.begin("preparing", recipe.subjects[0].subject_id)
     memory = JobMemory(checkpoints)
     prior = priors(recipe.prior)
-    rasterizer = choose_rasterizer("cpu")
+    rasterizer = choose_rasterizer(prior.settings.device)
     for plan in plans:
         mesh = loaded[plan.subject.subject_id]
         result = memory.finished(plan.subject.subject_id)

@@ -35,12 +35,18 @@ class OffsetBody(nn.Module):
     start: Tensor
     triangles: Tensor
 
-    def __init__(self, positions: NDArray[np.float32], triangles: NDArray[np.int32], settings: OffsetSettings) -> None:
+    def __init__(
+        self,
+        positions: NDArray[np.float32],
+        triangles: NDArray[np.int32],
+        settings: OffsetSettings,
+        device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.learning_rate = settings.learning_rate
-        self.register_buffer("start", torch.from_numpy(positions.copy()), persistent=False)
-        self.register_buffer("triangles", torch.from_numpy(triangles.astype(np.int64)), persistent=False)
+        self.register_buffer("start", torch.from_numpy(positions.copy()).to(device), persistent=False)
+        self.register_buffer("triangles", torch.from_numpy(triangles.astype(np.int64)).to(device), persistent=False)
         self._topology = build_topology(self.triangles)
         self._smooth = LargeSteps(self.start, self.triangles, settings.smoothness)
         self.differential = nn.Parameter(torch.zeros_like(self.start))
@@ -66,13 +72,18 @@ class FixedBody(nn.Module):
 
     learning_rate = 0.0
 
-    def __init__(self, positions: NDArray[np.float32], triangles: NDArray[np.int32]) -> None:
+    def __init__(
+        self,
+        positions: NDArray[np.float32],
+        triangles: NDArray[np.int32],
+        device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+    ) -> None:
         super().__init__()
-        faces = torch.from_numpy(triangles.astype(np.int64))
-        self._surface = Surface(torch.from_numpy(positions.copy()), faces, build_topology(faces))
+        faces = torch.from_numpy(triangles.astype(np.int64)).to(device)
+        self._surface = Surface(torch.from_numpy(positions.copy()).to(device), faces, build_topology(faces))
 
     def surface(self) -> Surface:
         return self._surface
 
     def penalty(self, surface: Surface) -> Tensor:
-        return torch.zeros(())
+        return surface.positions.new_zeros(())

@@ -87,10 +87,10 @@ def _turn_about_z(angle: float) -> NDArray[np.float64]:
     return turn
 
 
-def _apply(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float32]:
+def _apply(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
     return _transformed(matrix, points).astype(np.float32)
 
 
-def _transformed(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> Points:
+def _transformed(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Points:
     """In double precision: far from the world's origin single precision would crumple a small object."""
     return points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]

@@ -49,22 +49,29 @@ class RemeshBody(nn.Module):
     base: Tensor
     inward: Tensor
 
-    def __init__(self, positions: NDArray[np.float32], triangles: NDArray[np.int32], settings: RemeshSettings) -> None:
+    def __init__(
+        self,
+        positions: NDArray[np.float32],
+        triangles: NDArray[np.int32],
+        settings: RemeshSettings,
+        device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.learning_rate = settings.learning_rate
         full = grid(max(8, round(settings.grid_class * LATTICE_PER_CLASS)))
         base = torch.from_numpy(signed_distance(full.vertices.numpy(), positions, triangles))
         band, base, inward = _reachable(full, base, settings)
+        band = band.to(device)
         self._spacing = full.spacing
         self._edges: TetEdges = tet_edges(band.tets)
         start, end = self._edges.edges.unbind(1)
         self._inverse_length = 1 / (band.vertices[start] - band.vertices[end]).norm(dim=1, keepdim=True)
         self.register_buffer("vertices", band.vertices, persistent=False)
         self.register_buffer("tets", band.tets, persistent=False)
-        self.register_buffer("base", base, persistent=False)
-        self.register_buffer("inward", inward, persistent=False)
-        self.field = GridField(4)
+        self.register_buffer("base", base.to(device), persistent=False)
+        self.register_buffer("inward", inward.to(device), persistent=False)
+        self.field = GridField(4).to(device)
 
     def surface(self) -> Surface:
         moved = self.field(self.vertices)

@@ -60,7 +60,7 @@ class SubjectRun:
     ) -> RefinedSubject:
         """The refined subject, object space. Raises Cancelled when that is wished for."""
         start = Mesh(self.placement.to_unit(positions), self.placement.wind(triangles), self._wound(corner_uvs))
-        color = ColorField()
+        color = ColorField().to(self.prior.settings.device)
         mesh = self._appearance(self._geometry(start, color), color)
         texture = self._bake(mesh, color)
         assert mesh.corner_uvs is not None
@@ -102,7 +102,7 @@ class SubjectRun:
     def _appearance(self, mesh: Mesh, color: ColorField) -> Mesh:
         settings = appearance_settings(self.recipe, self.prior.settings)
         color.forget_detail()  # what was painted while the shape still moved is in the wrong places now
-        state = trained(FixedBody(mesh.positions, mesh.triangles), color, settings)
+        state = trained(FixedBody(mesh.positions, mesh.triangles, self.prior.settings.device), color, settings)
         assert mesh.corner_uvs is not None
         kept = {"positions": mesh.positions, "triangles": mesh.triangles, "corner_uvs": mesh.corner_uvs}
         also: dict[str, NDArray[np.generic]] = {f"mesh/{name}": value for name, value in kept.items()}
@@ -116,10 +116,11 @@ class SubjectRun:
         return texture
 
     def _body(self, start: Mesh) -> Body:
+        device = self.prior.settings.device
         if self.plan.subject.mode == "remesh":
             settings = RemeshSettings(grid_class=self.recipe.stages.grid_resolution, bound=self.plan.bound)
-            return RemeshBody(start.positions, start.triangles, settings)
-        return OffsetBody(start.positions, start.triangles, OffsetSettings(bound=self.plan.bound))
+            return RemeshBody(start.positions, start.triangles, settings, device)
+        return OffsetBody(start.positions, start.triangles, OffsetSettings(bound=self.plan.bound), device)
 
     def _run(
         self,

@@ -32,7 +32,18 @@ def public_key_of(secret: str) -> str:
 
 def load_server_keys(folder: Path) -> KeyPair:
     """The backend's key pair; made and stored with mode 0600 the first time."""
-    path = folder / "server.json"
+    return _kept(folder / "server.json")
+
+
+def load_local_client_keys(folder: Path) -> KeyPair:
+    """The key pair of clients of this user on this machine, kept like the backend's own.
+
+    It outlives the backend: jobs belong to a key, and a client that re-attaches after a restart must still own them.
+    """
+    return _kept(folder / "local_client.json")
+
+
+def _kept(path: Path) -> KeyPair:
     if not path.exists():
         keys = generate_key_pair()
         write_private(path, json.dumps({"public": keys.public, "secret": keys.secret}).encode())

@@ -31,11 +31,11 @@ from .housekeeping import tidy
 from .intake import Intake
 from .job_keeper import JobKeeper
 from .journal import Journal
-from .keys import ClientKeys, generate_key_pair, load_server_keys
+from .keys import ClientKeys, load_local_client_keys, load_server_keys
 from .scheduler import Scheduler
 
 LOCAL_CLIENT = "this computer"
-"""Name of the key in the connection file; made anew at every start."""
+"""Name of the key in the connection file; the same at every start, for it owns this user's jobs."""
 LEASE_SECS = SILENT_SECS + 60.0
 """Longer than a local worker may be silent: the executor is the first to notice a loss."""
 _LOG = logging.getLogger(__name__)
@@ -99,12 +99,10 @@ def _welcome(priors: tuple[str, ...], device: str) -> Welcome:
 
 
 def _announce(path: Path, endpoint: str, home: Home, clients: ClientKeys) -> None:
-    """Enrol a fresh key for clients of this user and leave it for them in the connection file."""
-    for public, name in clients.names().items():
-        if name == LOCAL_CLIENT:
-            clients.revoke(public)
-    keys = generate_key_pair()
-    clients.enrol(keys.public, LOCAL_CLIENT)
+    """Leave the key of this user's clients, enrolled, for them in the connection file."""
+    keys = load_local_client_keys(home.keys)
+    if not clients.admits(keys.public):
+        clients.enrol(keys.public, LOCAL_CLIENT)
     server_public = load_server_keys(home.keys).public
     reachable = re.sub(r"//(0\.0\.0\.0|\[::\]):", "//127.0.0.1:", endpoint)
     write_connection(path, Connection(reachable, server_public, keys.public, keys.secret, os.getpid()))

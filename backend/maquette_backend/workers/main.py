@@ -26,6 +26,9 @@ if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(5)  # the gateway answers pings on the same cores
 
+    # torch reads this when it loads: threads that spin while they wait starve whatever shares the cores with them
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     from maquette_backend.workers.process import main
 
     main(*_descriptors)

@@ -41,6 +41,7 @@ class StarterPrior:
             camera_conditioned=True,
             background_margin=0.55 * diffusion.DATA_SCALE,
             denoised_bound=1.1 * diffusion.DATA_SCALE,
+            device=device,
         )
 
     @property
