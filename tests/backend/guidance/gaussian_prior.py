@@ -42,12 +42,14 @@ class GaussianPrior:
     spread: float
     settings: Settings = field(default_factory=plain_settings)
     identity: str = "gaussian"
+    contrast: float = 1.0
+    """``encode_image`` multiplies by this; ``mean`` and ``spread`` are encodings."""
 
     def encode_text(self, texts: list[str]) -> Condition:
         return Condition(torch.tensor([[float(len(text))] for text in texts]))
 
     def encode_image(self, images: Tensor) -> Tensor:
-        return images
+        return images * self.contrast
 
     def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
         return (time * math.pi / 2).cos(), (time * math.pi / 2).sin()

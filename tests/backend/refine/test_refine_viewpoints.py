@@ -87,7 +87,7 @@ def test_azimuth_is_relative_to_the_objects_own_front(degrees: float, scale: flo
     """An object turned by d shows its front to the azimuth d; size and place do not matter."""
     shift = (7.0, -3.0, 2.0)
     placed = place("Chair", box_chair()[0], turned(degrees, shift, scale))
-    centre = np.array(shift) + [0, 0, 0.5 * scale]
+    centre = np.add(shift, (0, 0, 0.5 * scale))
     angle = math.radians(degrees)
     eye = centre + 3 * scale * np.array([math.sin(angle), -math.cos(angle), 0])
     rig = CameraRig((camera_at(tuple(eye)),), orbit=False, jitter=0.0)

@@ -1,0 +1,105 @@
+"""What cannot pass while the science is broken: distillation makes subjects what the prior holds likely."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from job_in_memory import Shelf, run
+from maquette_backend.appearance.fields import ColorField
+from maquette_backend.guidance.schedule import TimeSchedule
+from maquette_backend.guidance.sds import Distillation
+from maquette_backend.priors.prior import Modality, Views
+from maquette_backend.refine.distil import Scene, StageSettings, step, trained
+from maquette_backend.refine.finish import frozen
+from maquette_backend.refine.placement import place
+from maquette_backend.refine.randomness import generator_for
+from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
+from maquette_backend.refine.viewpoints import cameras_for, view_sampler
+from maquette_backend.render.choose import choose_rasterizer
+from maquette_backend.render.shading import render_views
+from maquette_protocol.recipe import IDENTITY, CameraRig, Recipe, Stages
+from numpy.typing import NDArray
+from refine_shapes import Positions, Triangles, box_sofa, distances, samples
+from torch import Tensor
+
+from tests.backend.guidance.gaussian_prior import GaussianPrior
+from tests.backend.render.surfaces import sphere
+
+
+def red_minus_blue(prompt: str) -> float:
+    """Of the texture that the shipped prior gives a box sofa, −255..255."""
+    shelf = Shelf()
+    subject = replace(shelf.subject(*box_sofa(), prompt=prompt, mode="texture_only"), texture_size=64)
+    stages = Stages(appearance_steps=60, views_per_step=2, preview_every=0)
+    (result,) = run(Recipe((subject,), stages=stages), shelf).results
+    assert result.base_color is not None
+    red, _, blue = result.base_color.reshape(-1, 3).mean(0)
+    return float(red - blue)
+
+
+def test_a_red_sofa_turns_red_and_a_blue_one_blue() -> None:
+    assert red_minus_blue("a red sofa") > 25
+    assert red_minus_blue("a blue sofa") < -25
+
+
+def ellipsoid(*radii: float) -> tuple[Positions, Triangles]:
+    positions, triangles = sphere(16, radius=1.0)
+    return (positions.numpy() * np.array(radii)).astype(np.float32), triangles.numpy().astype(np.int32)
+
+
+START = ellipsoid(0.4, 0.4, 0.4)
+TARGET = ellipsoid(0.44, 0.36, 0.42)
+BOUND = 0.06
+CONTRAST = 3.5
+"""As the shipped prior's encodings, which the regularisers' weights are made for."""
+
+
+def rendered(mesh: tuple[Positions, Triangles], views: Views, modality: Modality, size: int = 64) -> Tensor:
+    positions, triangles = torch.from_numpy(mesh[0]), torch.from_numpy(mesh[1].astype(np.int64))
+    rendering = render_views(choose_rasterizer("cpu"), positions, triangles, None, cameras_for(views), size)
+    return rendering.normal if modality == "normal" else rendering.color
+
+
+def target_prior() -> GaussianPrior:
+    """Holds likely what the target looks like from each view; the ideal denoiser of that belief."""
+
+    def mean(text: Tensor, views: Views | None, modality: Modality) -> Tensor:
+        return torch.zeros(1, 3, 64, 64) if views is None else CONTRAST * rendered(TARGET, views, modality)
+
+    return GaussianPrior(mean, spread=0.3 * CONTRAST, contrast=CONTRAST)
+
+
+def chamfer(one: tuple[NDArray[np.floating], Triangles], other: tuple[NDArray[np.floating], Triangles]) -> float:
+    """Mean distance, both ways."""
+    return float((distances(samples(*one), *other).mean() + distances(samples(*other), *one).mean()) / 2)
+
+
+def distilled(steps: int, scale: float) -> tuple[NDArray[np.float32], Triangles]:
+    """The start after ``steps`` of geometry under the target's prior."""
+    body = RemeshBody(*START, RemeshSettings(grid_class=48, bound=BOUND))
+    schedule = TimeSchedule((0.2, 0.7), (0.2, 0.5))
+    settings = StageSettings(schedule, Distillation(scale, rescale=0.0), 4, 64, normal_share=1.0, color_rate=0.02)
+    sampler = view_sampler(CameraRig(), place("Ball", START[0], IDENTITY))
+    scene = Scene(target_prior(), choose_rasterizer("cpu"), sampler, "an ellipsoid", "", view_dependent=True)
+    state = trained(body, ColorField(), settings)
+    for number in range(steps):
+        step(state, scene, settings, number / steps, generator_for(0, "geometry", number))
+    mesh = frozen(body.surface())
+    return mesh.positions, mesh.triangles
+
+
+def outline_overlap(one: tuple[Positions, Triangles], other: tuple[Positions, Triangles]) -> float:
+    """Intersection over union of silhouettes, over views that were not trained on exactly."""
+    views = view_sampler(CameraRig(), place("Ball", START[0], IDENTITY)).sample(8, torch.Generator().manual_seed(99))
+    seen = [rendered(mesh, views, "normal").abs().amax(1) > 0.3 for mesh in (one, other)]
+    return float((seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum())
+
+
+def test_geometry_goes_where_an_exact_prior_says() -> None:
+    """A ball under the score of an ellipsoid's pictures becomes that ellipsoid."""
+    moved = distilled(40, scale=1.0)
+    assert chamfer(moved, TARGET) < 0.3 * chamfer(START, TARGET)
+    assert 1 - outline_overlap(moved, TARGET) < 0.35 * (1 - outline_overlap(START, TARGET))
+    assert distances(moved[0], *START).max() < BOUND + 0.02
