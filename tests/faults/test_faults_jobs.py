@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 
@@ -91,7 +92,7 @@ def test_a_frozen_worker_is_noticed_within_8_seconds(tmp_path):
         frozen = psutil.Process(gateway.worker_pid())
         frozen.suspend()
         begin = time.monotonic()
-        wait_for(lambda: len(gateway.lines("runs.log")) == 2, 12.0)
+        wait_for(lambda: user.pump() or len(gateway.lines("runs.log")) == 2, 12.0)
         assert time.monotonic() - begin <= 8.0
         assert user.ended(job_id).state == "finished"
         assert not frozen.is_running()
@@ -183,22 +184,33 @@ def test_a_failing_job_says_why(tmp_path, entry, code, said):
         assert status.error_remedy
 
 
-@pytest.mark.parametrize("commit", range(1, 9))
-def test_a_gateway_killed_after_any_journal_write_loses_and_repeats_nothing(tmp_path, commit):
-    """The commits of one job: blobs touched, accepted, begun, four result blobs settled, ended."""
-    with backend(tmp_path / "home") as first:
-        keys = enrol_when_up(first)
-        with client(first.connection, keys) as user:
+@pytest.fixture(scope="module")
+def uploaded(tmp_path_factory):
+    """A home that already has the blobs of ``tetrahedron``, and the key that uploaded them."""
+    home = tmp_path_factory.mktemp("uploaded") / "home"
+    with backend(home) as gateway:
+        assert gateway.connection
+        keys = enrol(home)
+        with client(gateway.connection, keys) as user:
             user.upload(POSITIONS, TRIANGLES)
-        first.end()
+    return home, keys
+
+
+@pytest.mark.parametrize("commit", range(1, 9))
+def test_a_gateway_killed_after_any_journal_write_loses_and_repeats_nothing(tmp_path, uploaded, commit):
+    """The commits of one job: blobs touched, accepted, begun, four result blobs settled, ended."""
+    home, keys = tmp_path / "home", uploaded[1]
+    shutil.copytree(uploaded[0], home)
     job_id = new_id()
     # Two commits are the start's own tidying; the killed ones are those after them.
-    with backend(tmp_path / "home", "--die-after-commit", str(commit + 2)) as dying:
-        with client(dying.connection, keys) as user:
-            user.session.submit(job_id, tetrahedron(10))
-            wait_for(lambda: user.pump() or dying.process.poll() is not None, 10.0)
+    with (
+        backend(home, "--die-after-commit", str(commit + 2)) as dying,
+        client(dying.connection, keys) as user,
+    ):
+        user.session.submit(job_id, tetrahedron(10))
+        wait_for(lambda: user.pump() or dying.process.poll() is not None, 10.0)
         assert dying.process.returncode == -signal.SIGKILL
-    with backend(tmp_path / "home") as again, client(again.connection, keys) as user:
+    with backend(home) as again, client(again.connection, keys) as user:
         user.session.submit(job_id, tetrahedron(10))  # what a client does that had no answer
         status = user.ended(job_id)
         assert status.state == "finished"
@@ -207,8 +219,3 @@ def test_a_gateway_killed_after_any_journal_write_loses_and_repeats_nothing(tmp_
         assert isinstance(listed, JobList)
         assert len(listed.jobs) == 1
         assert 1 <= len(again.lines("runs.log")) <= 2
-
-
-def enrol_when_up(gateway):
-    assert gateway.connection
-    return enrol(gateway.home)

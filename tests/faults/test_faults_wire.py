@@ -218,7 +218,8 @@ def test_ping_stays_quick_while_a_worker_burns_all_cores(tmp_path):
         user.upload(POSITIONS, TRIANGLES)
         job_id = user.submit(tetrahedron(3))
         assert gateway.worker_pid()
-        waits = sorted(ping_secs(user, 300))
+        with client(gateway.connection) as other:
+            waits = sorted(ping_secs(other, 300))
         assert waits[int(0.99 * len(waits))] <= 0.050
         user.session.cancel(job_id)
         assert user.ended(job_id).state == "cancelled"
