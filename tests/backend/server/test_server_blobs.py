@@ -1,0 +1,167 @@
+"""The blob store and the intake: any order, any interruption, and only the right bytes get in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from maquette_backend.server.blob_store import BlobStore, disk_errors
+from maquette_backend.server.home import open_home, write_private
+from maquette_backend.server.intake import Intake, Partial
+from maquette_backend.server.keys import ClientKeys, generate_key_pair, load_server_keys
+from maquette_backend.server.serve import refuse_open_bind
+from maquette_protocol.arrays import sha256_hex
+from maquette_protocol.errors import ErrorCode, MaquetteError, ProtocolError
+from maquette_protocol.limits import CHUNK_BYTES
+
+SIZE = 3 * CHUNK_BYTES + 123
+DATA = np.random.default_rng(0).bytes(SIZE)
+NAME = sha256_hex(DATA)
+OFFSETS = list(range(0, SIZE, CHUNK_BYTES))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(OFFSETS), st.integers(0, 4))
+def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, order, restart_after):
+    store = BlobStore(open_home(tmp_path / "home").blobs)
+    store.delete(NAME)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
+    for place, offset in enumerate(order):
+        if place == restart_after:
+            partial.close()
+            partial = Partial(tmp_path / "partial", NAME, SIZE)
+        arrived = sum(min(CHUNK_BYTES, SIZE - at) for at in order[:place])
+        assert sum(end - start for start, end in partial.missing) == SIZE - arrived
+        partial.write(offset, DATA[offset : offset + CHUNK_BYTES])
+    assert partial.missing == ()
+    partial.finish(store)
+    assert store.path(NAME).read_bytes() == DATA
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_wrong_bytes_are_thrown_away(tmp_path):
+    store = BlobStore(open_home(tmp_path / "home").blobs)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
+    for offset in OFFSETS:
+        partial.write(offset, bytes(min(CHUNK_BYTES, SIZE - offset)))
+    with pytest.raises(MaquetteError) as caught:
+        partial.finish(store)
+    assert caught.value.code == ErrorCode.BLOB_CORRUPT
+    assert not store.has(NAME)
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_a_torn_log_record_only_costs_its_chunk(tmp_path):
+    partial = Partial(tmp_path, NAME, SIZE)
+    partial.write(0, DATA[:CHUNK_BYTES])
+    partial.write(CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES])
+    partial.close()
+    log = next(tmp_path.glob("*.log"))
+    log.write_bytes(log.read_bytes()[:-3])
+    assert Partial(tmp_path, NAME, SIZE).missing == ((CHUNK_BYTES, SIZE),)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(1, CHUNK_BYTES), (0, 5), (4 * CHUNK_BYTES, 1), (-CHUNK_BYTES, 9)])
+def test_what_is_no_chunk_of_the_blob_is_not_written(tmp_path, offset, length):
+    with pytest.raises(ProtocolError):
+        Partial(tmp_path, NAME, SIZE).write(offset, bytes(length))
+
+
+def test_two_clients_never_share_a_partial(tmp_path):
+    intake = Intake(tmp_path)
+    intake.open("a/../b", NAME, SIZE).write(0, DATA[:CHUNK_BYTES])
+    assert intake.open("other", NAME, SIZE).missing == ((0, SIZE),)
+    assert {path.parent.parent for path in tmp_path.glob("*/*")} == {tmp_path}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "a" * 63, "A" * 64, "a" * 63 + "/", "a" * 64 + "\n"])
+def test_nothing_but_a_hash_becomes_a_path(tmp_path, name):
+    with pytest.raises(MaquetteError):
+        BlobStore(tmp_path).path(name)
+
+
+def test_arrays_come_back_and_damage_is_found(tmp_path):
+    store = BlobStore(tmp_path)
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    ref = store.write_array(array)
+    np.testing.assert_array_equal(store.read_array(ref), array)
+    store.path(ref.sha256).write_bytes(b"\1" * 48)
+    with pytest.raises(MaquetteError) as caught:
+        store.read_array(ref)
+    assert caught.value.code == ErrorCode.BLOB_CORRUPT
+    store.delete(ref.sha256)
+    with pytest.raises(MaquetteError) as caught:
+        store.read_array(ref)
+    assert caught.value.code == ErrorCode.BLOB_MISSING
+
+
+def test_a_real_write_that_the_system_refuses_is_disk_full(tmp_path):
+    """RLIMIT_FSIZE makes the kernel refuse the write in the middle, as a full disk does."""
+    script = f"""
+import resource, signal
+from pathlib import Path
+from maquette_backend.server.intake import Partial
+from maquette_protocol.errors import MaquetteError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({CHUNK_BYTES // 2}, {resource.RLIM_INFINITY}))
+partial = Partial(Path({str(tmp_path)!r}), {NAME!r}, {SIZE})
+try:
+    partial.write(0, bytes({CHUNK_BYTES}))
+except MaquetteError as error:
+    assert partial.missing == ((0, {SIZE}),)
+    raise SystemExit(str(error.code))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip() == "disk_full"
+
+
+def test_other_errors_of_the_disk_are_not_called_full():
+    with pytest.raises(PermissionError), disk_errors("a blob"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_keys_are_private_and_the_list_follows_the_file(tmp_path):
+    home = open_home(tmp_path / "home")
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    server = load_server_keys(home.keys)
+    assert load_server_keys(home.keys) == server
+    assert stat.S_IMODE((home.keys / "server.json").stat().st_mode) == 0o600
+    running, tool = ClientKeys(home.keys), ClientKeys(home.keys)
+    public = generate_key_pair().public
+    assert not running.admits(public)
+    tool.enrol(public, "ada")
+    assert running.admits(public)
+    assert tool.revoke(public)
+    assert not running.admits(public)
+    assert not tool.revoke(public)
+    with pytest.raises(MaquetteError):
+        tool.enrol("not a key", "eve")
+
+
+def test_a_private_file_is_never_open_to_others_not_even_under_a_lax_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        write_private(tmp_path / "secret", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://0.0.0.0:5555", "tcp://*:0", "tcp://[::]:1", "tcp://example.org:5"])
+def test_a_bind_off_loopback_needs_an_enrolled_key(tmp_path, endpoint):
+    clients = ClientKeys(tmp_path)
+    with pytest.raises(MaquetteError, match="other machines") as caught:
+        refuse_open_bind(endpoint, clients)
+    assert "keys enrol" in caught.value.remedy
+    for local in ("tcp://127.0.0.1:0", "tcp://[::1]:0", "tcp://localhost:7"):
+        refuse_open_bind(local, clients)
+    clients.enrol(generate_key_pair().public, "ada")
+    refuse_open_bind(endpoint, clients)
