@@ -90,7 +90,7 @@ def fill_material(name: str, material: bpy.types.Material | None, image: bpy.typ
         shader.inputs["Roughness"].default_value = 0.6
     base_color = shader.inputs["Base Color"]
     # a preview may go from colours to a texture and back
-    if not any(link.from_node == source for link in base_color.links):
+    if not any(link.from_node == source for link in base_color.links or ()):
         tree.links.new(source.outputs["Color"], base_color)
     if isinstance(source, bpy.types.ShaderNodeTexImage):
         source.image = image

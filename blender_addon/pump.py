@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -35,6 +36,8 @@ class Runtime:
         """The backend that this add-on started."""
         self.closed: set[str] = set()
         """Jobs that ended in this session: undo may bring back their notes."""
+        self.observers: list[Callable[[jobs.LiveJob], None]] = []
+        """Called after each tick in which a running job had news: for scripts that show progress their own way."""
         self._connection: Connection | None = None
 
     def send(self, command: Command) -> None:
@@ -75,6 +78,9 @@ class Runtime:
                 self._handle(context, event)
         for event in frames.values():
             jobs.show(context, self, event.frame)
+        if changed and self.job is not None:
+            for observer in self.observers:
+                observer(self.job)
         return changed
 
     def _handle(self, context: bpy.types.Context, event: Event) -> None:

@@ -71,12 +71,12 @@ def _await_backend(context: bpy.types.Context, now: pump.Runtime) -> None:
 
 
 def _await_job(context: bpy.types.Context, now: pump.Runtime, job: jobs.LiveJob) -> None:
-    """Until the job has ended, with a line each second; Ctrl-C cancels it."""
+    """Until the job has ended, with a line each second unless an observer shows progress; Ctrl-C cancels it."""
     said_at, said = 0.0, ""
     try:
         while now.job is job:
             now.tick(context)
-            line = describe(job)
+            line = "" if now.observers else describe(job)
             if line != said and time.monotonic() - said_at >= REPORT_SECS:
                 said_at, said = time.monotonic(), line
                 sys.stdout.write(f"Maquette: {line}\n")

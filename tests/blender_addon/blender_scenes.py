@@ -64,7 +64,7 @@ def _properties(thing: object, depth: int) -> dict[str, object]:
         # counters, evaluation state and caches of Blender's own, which any redraw changes
         if name in ("rna_type", "users", "is_evaluated", "session_uid", "is_updated", "is_updated_data", "tag",
                     "depsgraph", "original", "id_data", "loop_triangles", "loop_triangle_polygons",
-                    "particle_edit", "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data"):  # fmt: skip
+                    "particle_edit", "uv_sculpt", "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data", "resolution"):  # fmt: skip
             continue
         try:
             out[name] = _value(getattr(thing, name), prop, depth)

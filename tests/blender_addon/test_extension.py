@@ -42,7 +42,7 @@ def test_the_copy_in_the_zip_is_what_runs(addon: Addon) -> None:
 
 
 def test_the_connection_knows_no_bpy() -> None:
-    for name in ("connection.py", "traffic.py", "refined.py"):
+    for name in ("connection.py", "wire.py", "traffic.py", "refined.py"):
         tree = ast.parse((ROOT / "blender_addon" / name).read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert "bpy" not in imported
