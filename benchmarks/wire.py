@@ -32,7 +32,9 @@ PINGS = 500
 
 def rows() -> list[Row]:
     """Measure both lines."""
-    with tempfile.TemporaryDirectory() as folder, _backend(Path(folder)) as connection:
+    # A home in memory where there is one: this is about the wire, and disks differ by a factor of ten.
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder, _backend(Path(folder)) as connection:
         return [_over_raw(connection), _ping_row(connection)]
 
 
@@ -46,7 +48,7 @@ def _over_raw(connection: Connection) -> Row:
     ratio = min(bare) / min(through)
     how = (
         f"64 MiB in 1 MiB chunks, window 8, CURVE, loopback, best of {REPEATS}: {min(through):.2f} s through the gateway "
-        f"(checked, on disk), {min(bare):.2f} s between two bare sockets"
+        f"(hash checked, stored in a home in memory), {min(bare):.2f} s between two bare sockets"
     )
     return Row("wire.over_raw_zmq", ratio, "ratio", ">= 0.8", ratio >= 0.8, how)
 
@@ -78,7 +80,7 @@ def _ping_secs(socket: zmq.Socket[bytes], nonce: int) -> float:
 
 
 def _upload_secs(connection: Connection, data: bytes) -> float:
-    """From the offer to the acknowledgement that the whole blob is checked and on disk."""
+    """From the offer to the acknowledgement that the whole blob is checked and stored."""
     upload = Upload(data)
     with _client(connection) as socket:
         begin = time.perf_counter()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -41,7 +41,8 @@ from .intake import Intake, Partial
 from .job_keeper import JobKeeper, mesh_refs
 
 MAX_LISTED_JOBS = 100
-MAX_OPEN_PARTIALS = 64
+MAX_CHUNKS_HELD = 128
+"""Chunks in memory that wait for the disk, of all clients together (128 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,6 @@ class Client:
 
     owner: str
     session: PeerSession
-
-
-@dataclass(frozen=True)
-class _Waiter:
-    """A request that is answered once a blob's whole is checked."""
-
-    session: PeerSession
-    seq: int
-    answer: BackendMessage
 
 
 class Desk:
@@ -79,8 +71,8 @@ class Desk:
         self._jobs = jobs
         self._priors = priors
         self._call_soon = call_soon
-        self._finisher = ThreadPoolExecutor(1, "blobs")
-        self._finishing: dict[tuple[str, str], list[_Waiter]] = {}
+        self._disk = ThreadPoolExecutor(1, "blobs")
+        self._chunks_held = 0
 
     def handle(self, client: Client, asked: Asked) -> None:
         """Answer or refuse one request, at once or later."""
@@ -93,9 +85,8 @@ class Desk:
             client.session.answer(asked.seq, answer, arrays)
 
     def close(self) -> None:
-        """Finish the blobs that are being checked; partial ones stay for the next start."""
-        self._finisher.shutdown(wait=True)
-        self._intake.close()
+        """Finish what is being written; blobs on their way stay for the next start."""
+        self._disk.shutdown(wait=True)
 
     def _answer(self, client: Client, asked: Asked) -> tuple[BackendMessage | None, Mapping[str, Array]]:
         match asked.message:
@@ -120,10 +111,6 @@ class Desk:
     def _offer(self, client: Client, seq: int, offer: OfferBlob) -> BackendMessage | None:
         owner, sha256, size = client.owner, offer.sha256, offer.size
         check_size(sha256, size)
-        waiters = self._finishing.get((owner, sha256))
-        if waiters is not None:
-            waiters.append(_Waiter(client.session, seq, BlobWanted(sha256, ())))
-            return None
         if self._holdings.complete(owner, sha256) and self._store.has(sha256):
             self._holdings.touch(owner, [sha256], time.time())
             return BlobWanted(sha256, ())
@@ -132,50 +119,57 @@ class Desk:
             self._store.require_room(size)
             self._holdings.reserve(owner, sha256, size, time.time())
             received = self._intake.open(owner, sha256, size)
-            self._intake.close_idle(MAX_OPEN_PARTIALS)
-        if not received.missing:
-            self._finish(client, seq, received, BlobWanted(sha256, ()))
-            return None
-        return BlobWanted(sha256, received.missing)
+        if received.missing:
+            return BlobWanted(sha256, received.missing)
+        self._on_disk(client, seq, received, BlobWanted(sha256, ()), received.settle)
+        return None
 
     def _put(self, client: Client, seq: int, put: PutChunk, arrays: Mapping[str, Array]) -> BackendMessage | None:
         owner, sha256 = client.owner, put.sha256
-        waiters = self._finishing.get((owner, sha256))
-        if waiters is not None:
-            waiters.append(_Waiter(client.session, seq, ChunkStored(sha256, put.offset, True)))
-            return None
         received = self._intake.find(owner, sha256)
         if received is None:
             if self._holdings.complete(owner, sha256):
                 return ChunkStored(sha256, put.offset, True)
             raise MaquetteError(ErrorCode.BLOB_MISSING, f"The blob {sha256[:12]}… was not offered.", "Offer it first.")
-        received.write(put.offset, _chunk(arrays))
-        if received.missing:
-            return ChunkStored(sha256, put.offset, False)
-        self._finish(client, seq, received, ChunkStored(sha256, put.offset, True))
+        if self._chunks_held >= MAX_CHUNKS_HELD:
+            raise ProtocolError(f"More than {MAX_CHUNKS_HELD} chunks wait for the disk.", "Keep to the window.")
+        self._chunks_held += 1
+        chunk = _chunk(arrays)
+        store_chunk = partial(received.store_chunk, put.offset, chunk)
+        self._on_disk(client, seq, received, ChunkStored(sha256, put.offset, False), store_chunk)
         return None
 
-    def _finish(self, client: Client, seq: int, received: Partial, answer: BackendMessage) -> None:
-        """Hash, sync and rename on another thread: that may take a second for the largest blobs."""
-        key = (client.owner, received.sha256)
-        self._finishing[key] = [_Waiter(client.session, seq, answer)]
-        self._intake.forget(*key)
-        future = self._finisher.submit(received.finish, self._store)
-        future.add_done_callback(lambda done: self._call_soon(partial(self._finished, key, received.size, done)))
+    def _on_disk(
+        self,
+        client: Client,
+        seq: int,
+        received: Partial,
+        answer: BlobWanted | ChunkStored,
+        work: Callable[[BlobStore], bool],
+    ) -> None:
+        """Write, hash and sync on another thread, in order, and answer when that is done."""
+        future = self._disk.submit(work, self._store)
+        done = partial(self._written, client, seq, received, answer)
+        future.add_done_callback(lambda future: self._call_soon(lambda: done(future)))
 
-    def _finished(self, key: tuple[str, str], size: int, done: Future[None]) -> None:
-        error = done.exception()
-        if error is None:
-            self._holdings.settle(*key, size, time.time())
-        else:
-            self._holdings.drop(*key)
-        for waiter in self._finishing.pop(key):
-            if error is None:
-                waiter.session.answer(waiter.seq, waiter.answer)
-            elif isinstance(error, MaquetteError):
-                waiter.session.refuse(waiter.seq, error)
-        if error is not None and not isinstance(error, MaquetteError):
-            raise error
+    def _written(
+        self, client: Client, seq: int, received: Partial, answer: BlobWanted | ChunkStored, done: Future[bool]
+    ) -> None:
+        key = (client.owner, received.sha256)
+        if isinstance(answer, ChunkStored):
+            self._chunks_held -= 1
+        try:
+            stored = done.result()
+        except MaquetteError as error:
+            if error.code == ErrorCode.BLOB_CORRUPT and self._intake.find(*key) is received:
+                self._intake.forget(*key)
+                self._holdings.drop(*key)
+            client.session.refuse(seq, error)
+            return
+        if stored and self._intake.find(*key) is received:
+            self._holdings.settle(*key, received.size, time.time())
+            self._intake.forget(*key)
+        client.session.answer(seq, replace(answer, complete=stored) if isinstance(answer, ChunkStored) else answer)
 
     def _get(self, owner: str, get: GetChunk) -> tuple[BackendMessage, Mapping[str, Array]]:
         if not self._holdings.complete(owner, get.sha256):

@@ -10,6 +10,7 @@ import hashlib
 import os
 import struct
 from pathlib import Path
+from typing import Literal
 
 from maquette_protocol.arrays import Bytes
 from maquette_protocol.blobs import Range, RangeSet, check_chunk
@@ -21,7 +22,11 @@ _RECORD = struct.Struct("<QQ")
 
 
 class Partial:
-    """One blob that is being received. ``size`` was checked and its room reserved by the caller."""
+    """One blob that is being received. ``size`` was checked and its room reserved by the caller.
+
+    ``store_chunk`` and ``settle`` are slow (disk, hash) and belong on one worker thread; ``missing`` may be read on any.
+    No file stays open between calls, so any number of blobs can be on their way.
+    """
 
     def __init__(self, folder: Path, sha256: str, size: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,67 +37,74 @@ class Partial:
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._ranges = RangeSet(self._logged())
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        self._data = os.open(self._data_path, flags, 0o600)
-        self._log = self._log_path.open("ab", buffering=0)
+        self._state: Literal["open", "stored", "discarded"] = "open"
 
     @property
     def missing(self) -> tuple[Range, ...]:
         return self._ranges.missing(self.size)
 
-    def write(self, offset: int, chunk: Bytes) -> None:
-        """Store one chunk.
+    def store_chunk(self, offset: int, chunk: Bytes, store: BlobStore) -> bool:
+        """Write one chunk, and settle the blob with its last one; True once the whole is in ``store``.
 
         Raises:
             ProtocolError: it is no whole chunk of this blob.
-            MaquetteError: DISK_FULL; the chunk counts as not received.
+            MaquetteError: DISK_FULL, and the chunk counts as not received; BLOB_CORRUPT as ``settle`` does.
         """
         check_chunk(offset, len(chunk), self.size)
+        if self._state == "open":
+            self._write(offset, chunk)
+        return self.settle(store)
+
+    def settle(self, store: BlobStore) -> bool:
+        """If all has arrived, check the whole and move it into ``store``; True once it is there.
+
+        Raises:
+            MaquetteError: BLOB_CORRUPT; what was received is thrown away, and must be offered again.
+        """
+        if self._state == "discarded":
+            raise self._corrupt()
+        if self._state == "open" and not self.missing:
+            self._finish(store)
+        return self._state == "stored"
+
+    def discard(self) -> None:
+        self._state = "discarded"
+        self._data_path.unlink(missing_ok=True)
+        self._log_path.unlink(missing_ok=True)
+
+    def _write(self, offset: int, chunk: Bytes) -> None:
         with disk_errors(f"blob {self.sha256[:12]}…"):
-            self._write_at(offset, chunk)
-            self._log.write(_RECORD.pack(offset, offset + len(chunk)))
+            self._data_path.touch(0o600)
+            with self._data_path.open("r+b", buffering=0) as file:
+                file.seek(offset)
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            with self._log_path.open("ab", buffering=0) as log:
+                log.write(_RECORD.pack(offset, offset + len(chunk)))
         self._ranges.add(offset, offset + len(chunk))
         # Chunks nearly always come in order: then the whole's hash is ready with the last of them.
         if offset == self._hashed:
             self._hash.update(chunk)
             self._hashed += len(chunk)
 
-    def finish(self, store: BlobStore) -> None:
-        """Check the whole and move it into the store. Slow (hash, fsync): not for the gateway's loop.
-
-        Raises:
-            MaquetteError: BLOB_CORRUPT; what was received is thrown away.
-        """
-        with disk_errors(f"blob {self.sha256[:12]}…"):
-            os.fsync(self._data)
-        self.close()
+    def _finish(self, store: BlobStore) -> None:
         found = self._hash.hexdigest() if self._hashed == self.size else file_sha256(self._data_path)
         if found != self.sha256:
             self.discard()
-            raise MaquetteError(
-                ErrorCode.BLOB_CORRUPT,
-                f"The bytes sent as blob {self.sha256[:12]}… have another hash ({found[:12]}…).",
-                "Upload it again; if that repeats, the sender's memory or disk is damaged.",
-            )
+            raise self._corrupt()
+        with disk_errors(f"blob {self.sha256[:12]}…"), self._data_path.open("r+b") as file:
+            os.fsync(file.fileno())
         store.adopt(self.sha256, self._data_path)
         self._log_path.unlink()
+        self._state = "stored"
 
-    def close(self) -> None:
-        if self._data >= 0:
-            os.close(self._data)
-            self._log.close()
-            self._data = -1
-
-    def discard(self) -> None:
-        self.close()
-        self._data_path.unlink(missing_ok=True)
-        self._log_path.unlink(missing_ok=True)
-
-    def _write_at(self, offset: int, chunk: Bytes) -> None:
-        os.lseek(self._data, offset, os.SEEK_SET)
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[os.write(self._data, rest) :]
+    def _corrupt(self) -> MaquetteError:
+        return MaquetteError(
+            ErrorCode.BLOB_CORRUPT,
+            f"The bytes sent as blob {self.sha256[:12]}… have another hash.",
+            "Upload it again; if that repeats, the sender's memory or disk is damaged.",
+        )
 
     def _logged(self) -> list[Range]:
         """What an earlier run received; a torn last record is left out."""
@@ -104,37 +116,27 @@ class Partial:
 
 
 class Intake:
-    """All partial files, by client and blob."""
+    """All blobs on their way, by client and hash."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[tuple[str, str], Partial] = {}
+        self._partials: dict[tuple[str, str], Partial] = {}
 
     def open(self, owner: str, sha256: str, size: int) -> Partial:
-        """The partial file of a blob that the client offered. Another size starts it anew."""
-        held = self._open.get((owner, sha256))
+        """The partial of a blob that the client offered. Another size starts it anew."""
+        held = self._partials.get((owner, sha256))
         if held is not None and held.size == size:
             return held
-        if held is not None:
-            held.discard()
         fresh = Partial(self._folder / owner_folder(owner), sha256, size)
-        self._open[owner, sha256] = fresh
+        self._partials[owner, sha256] = fresh
         return fresh
 
     def find(self, owner: str, sha256: str) -> Partial | None:
-        return self._open.get((owner, sha256))
+        return self._partials.get((owner, sha256))
 
     def forget(self, owner: str, sha256: str) -> None:
-        """The partial was finished or discarded."""
-        self._open.pop((owner, sha256), None)
-
-    def close_idle(self, keep: int) -> None:
-        """Close all but the ``keep`` newest, so that open files stay few. Their bytes remain."""
-        for key in list(self._open)[: max(len(self._open) - keep, 0)]:
-            self._open.pop(key).close()
-
-    def close(self) -> None:
-        self.close_idle(0)
+        """The blob is stored, or was thrown away."""
+        self._partials.pop((owner, sha256), None)
 
 
 def owner_folder(owner: str) -> str:

@@ -36,13 +36,13 @@ def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, ord
     partial = Partial(tmp_path / "partial", NAME, SIZE)
     for place, offset in enumerate(order):
         if place == restart_after:
-            partial.close()
             partial = Partial(tmp_path / "partial", NAME, SIZE)
         arrived = sum(min(CHUNK_BYTES, SIZE - at) for at in order[:place])
         assert sum(end - start for start, end in partial.missing) == SIZE - arrived
-        partial.write(offset, DATA[offset : offset + CHUNK_BYTES])
+        complete = partial.store_chunk(offset, DATA[offset : offset + CHUNK_BYTES], store)
+        assert complete == (place == len(order) - 1)
     assert partial.missing == ()
-    partial.finish(store)
+    assert partial.store_chunk(0, DATA[:CHUNK_BYTES], store)  # once more does no harm
     assert store.path(NAME).read_bytes() == DATA
     assert list((tmp_path / "partial").iterdir()) == []
 
@@ -50,10 +50,10 @@ def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, ord
 def test_wrong_bytes_are_thrown_away(tmp_path):
     store = BlobStore(open_home(tmp_path / "home").blobs)
     partial = Partial(tmp_path / "partial", NAME, SIZE)
-    for offset in OFFSETS:
-        partial.write(offset, bytes(min(CHUNK_BYTES, SIZE - offset)))
+    for offset in OFFSETS[:-1]:
+        assert not partial.store_chunk(offset, bytes(CHUNK_BYTES), store)
     with pytest.raises(MaquetteError) as caught:
-        partial.finish(store)
+        partial.store_chunk(OFFSETS[-1], bytes(SIZE - OFFSETS[-1]), store)
     assert caught.value.code == ErrorCode.BLOB_CORRUPT
     assert not store.has(NAME)
     assert list((tmp_path / "partial").iterdir()) == []
@@ -61,9 +61,9 @@ def test_wrong_bytes_are_thrown_away(tmp_path):
 
 def test_a_torn_log_record_only_costs_its_chunk(tmp_path):
     partial = Partial(tmp_path, NAME, SIZE)
-    partial.write(0, DATA[:CHUNK_BYTES])
-    partial.write(CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES])
-    partial.close()
+    store = BlobStore(tmp_path / "blobs")
+    partial.store_chunk(0, DATA[:CHUNK_BYTES], store)
+    partial.store_chunk(CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES], store)
     log = next(tmp_path.glob("*.log"))
     log.write_bytes(log.read_bytes()[:-3])
     assert Partial(tmp_path, NAME, SIZE).missing == ((CHUNK_BYTES, SIZE),)
@@ -72,12 +72,12 @@ def test_a_torn_log_record_only_costs_its_chunk(tmp_path):
 @pytest.mark.parametrize(("offset", "length"), [(1, CHUNK_BYTES), (0, 5), (4 * CHUNK_BYTES, 1), (-CHUNK_BYTES, 9)])
 def test_what_is_no_chunk_of_the_blob_is_not_written(tmp_path, offset, length):
     with pytest.raises(ProtocolError):
-        Partial(tmp_path, NAME, SIZE).write(offset, bytes(length))
+        Partial(tmp_path, NAME, SIZE).store_chunk(offset, bytes(length), BlobStore(tmp_path))
 
 
 def test_two_clients_never_share_a_partial(tmp_path):
     intake = Intake(tmp_path)
-    intake.open("a/../b", NAME, SIZE).write(0, DATA[:CHUNK_BYTES])
+    intake.open("a/../b", NAME, SIZE).store_chunk(0, DATA[:CHUNK_BYTES], BlobStore(tmp_path))
     assert intake.open("other", NAME, SIZE).missing == ((0, SIZE),)
     assert {path.parent.parent for path in tmp_path.glob("*/*")} == {tmp_path}
 
@@ -108,13 +108,14 @@ def test_a_real_write_that_the_system_refuses_is_disk_full(tmp_path):
     script = f"""
 import resource, signal
 from pathlib import Path
+from maquette_backend.server.blob_store import BlobStore
 from maquette_backend.server.intake import Partial
 from maquette_protocol.errors import MaquetteError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({CHUNK_BYTES // 2}, {resource.RLIM_INFINITY}))
 partial = Partial(Path({str(tmp_path)!r}), {NAME!r}, {SIZE})
 try:
-    partial.write(0, bytes({CHUNK_BYTES}))
+    partial.store_chunk(0, bytes({CHUNK_BYTES}), BlobStore(Path({str(tmp_path)!r})))
 except MaquetteError as error:
     assert partial.missing == ((0, {SIZE}),)
     raise SystemExit(str(error.code))
