@@ -298,7 +298,7 @@ BAD = [
     (np.zeros((0, 3), np.float32), FACES, ErrorCode.EMPTY_MESH),
     (TRIANGLE, np.zeros((0, 3), np.int32), ErrorCode.NO_FACES),
     (TRIANGLE * np.float32("nan"), FACES, ErrorCode.NOT_FINITE),
-    (TRIANGLE * np.float32("inf"), FACES, ErrorCode.NOT_FINITE),
+    (np.full((3, 3), np.inf, np.float32), FACES, ErrorCode.NOT_FINITE),
     (TRIANGLE, FACES + 1, ErrorCode.BAD_INDEX),
     (TRIANGLE, FACES - 1, ErrorCode.BAD_INDEX),
     (TRIANGLE * 0, FACES, ErrorCode.ZERO_SIZE),
