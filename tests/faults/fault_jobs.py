@@ -57,12 +57,6 @@ def poison(recipe, read, events, checkpoints, priors) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deaf(recipe, read, events, checkpoints, priors) -> None:
-    """Never asks what is wished."""
-    _log("runs.log", str(os.getpid()))
-    time.sleep(3600)
-
-
 def run_out_of_memory(recipe, read, events, checkpoints, priors) -> None:
     raise MemoryError("14 GiB were asked for")
 
