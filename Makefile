@@ -65,15 +65,15 @@ extension:  ## Build dist/maquette-*.zip with Blender's own builder
 	$(BLENDER) tools/build_extension.py
 
 prior: prior-data  ## Train the starter prior (hours on two cores, resumable)
-	$(BACKEND) -m maquette_backend.priors.starter.train
+	$(BACKEND) -m maquette_backend.priors.starter.training.train
 
 prior-data:  ## Fetch the CC0 and CC-BY models and render the training pictures
 	@$(SETUP) backend
-	$(BACKEND) -m maquette_backend.priors.starter.data
+	$(BACKEND) -m maquette_backend.priors.starter.training.data
 
 prior-eval:  ## Measure the starter prior's gate on held-out models
 	@$(SETUP) backend
-	$(BACKEND) -m maquette_backend.priors.starter.evaluate
+	$(BACKEND) -m maquette_backend.priors.starter.training.evaluate
 
 soak: setup  ## The end-to-end test again and again for TIMES=20 rounds
 	@for round in $$(seq $(or $(TIMES),20)); do echo "round $$round"; $(BLENDER) -m pytest -q tests/end_to_end; done

@@ -1,12 +1,14 @@
 """Builds room.blend beside this file: ``.venv-blender-4.5/bin/python examples/room/build_room.py``.
 
 A small furnished room, metres, Z up. Three targets stand in it as an artist would block them out:
-a few thick boxes each, welded into one mesh, front towards the object's own −Y. Everything is made
+a few thick boxes each, front towards the object's own −Y; two are welded into one lumpy surface, the
+armchair is left as the boxes it was blocked from. Everything is made
 here from numbers; nothing is copied from anywhere.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,14 +37,14 @@ TABLE: list[Box] = [
     ((0.43, 0.21, 0.0), (0.60, 0.38, 0.62)),
 ]
 ARMCHAIR: list[Box] = [
-    ((-0.44, -0.40, 0.08), (0.44, 0.40, 0.42)),
-    ((-0.44, 0.20, 0.36), (0.44, 0.44, 0.92)),
-    ((-0.48, -0.38, 0.08), (-0.28, 0.40, 0.62)),
-    ((0.28, -0.38, 0.08), (0.48, 0.40, 0.62)),
-    ((-0.42, -0.36, 0.0), (-0.30, -0.24, 0.12)),
-    ((0.30, -0.36, 0.0), (0.42, -0.24, 0.12)),
-    ((-0.42, 0.26, 0.0), (-0.30, 0.38, 0.12)),
-    ((0.30, 0.26, 0.0), (0.42, 0.38, 0.12)),
+    ((-0.36, -0.35, 0.10), (0.36, 0.31, 0.40)),
+    ((-0.36, 0.13, 0.20), (0.36, 0.37, 0.92)),
+    ((-0.43, -0.36, 0.10), (-0.23, 0.30, 0.60)),
+    ((0.23, -0.36, 0.10), (0.43, 0.30, 0.60)),
+    ((-0.37, -0.32, 0.0), (-0.22, -0.17, 0.14)),
+    ((0.22, -0.32, 0.0), (0.37, -0.17, 0.14)),
+    ((-0.37, 0.17, 0.0), (-0.22, 0.32, 0.14)),
+    ((0.22, 0.17, 0.0), (0.37, 0.32, 0.14)),
 ]
 
 CAMERAS: list[tuple[str, tuple[float, float, float], tuple[float, float, float], float]] = [
@@ -51,7 +53,7 @@ CAMERAS: list[tuple[str, tuple[float, float, float], tuple[float, float, float],
     ("Camera.Left", (-4.0, -1.9, 1.6), (0.0, 0.0, 0.45), 30.0),
     ("Camera.Right", (4.0, -1.9, 1.6), (0.0, 0.0, 0.45), 30.0),
     ("Camera.Top", (0.0, -2.6, 3.8), (0.0, 0.05, 0.4), 30.0),
-    ("Camera.Beauty", (2.55, -3.75, 1.75), (-0.12, 0.15, 0.62), 34.0),
+    ("Camera.Beauty", (2.3, -4.0, 1.75), (0.1, 0.1, 0.55), 42.0),
 ]
 
 
@@ -75,13 +77,16 @@ def build_targets(into: bpy.types.Collection) -> None:
     """The three coarse pieces, each with a transform of its own."""
     grey = material("Clay", (0.5, 0.5, 0.5))
     placed = [
-        ("Chair", CHAIR, (-1.25, -0.15, 0.0), 24.0),
-        ("Table", TABLE, (0.05, 0.35, 0.0), -6.0),
-        ("Armchair", ARMCHAIR, (1.35, -0.25, 0.0), -28.0),
+        ("Chair", CHAIR, True, (-1.25, -0.15, 0.0), 24.0),
+        ("Table", TABLE, True, (0.05, 0.35, 0.0), -6.0),
+        ("Armchair", ARMCHAIR, False, (1.35, -0.25, 0.0), -28.0),
     ]
-    for seed, (name, boxes, position, turn) in enumerate(placed):
-        piece = welded(name, boxes, into, grey)
-        lump(piece.data, seed)
+    for seed, (name, boxes, weld, position, turn) in enumerate(placed):
+        if weld:
+            piece = welded(name, boxes, into, grey)
+            lump(piece.data, seed)
+        else:
+            piece = add_mesh(name, box_mesh(name, boxes), into, grey)
         piece.location = position
         piece.rotation_euler = (0.0, 0.0, math.radians(turn))
 
@@ -188,7 +193,7 @@ def add_leaf(shape: bmesh.types.BMesh, turn: float, lean: float, length: float) 
         width = 0.055 * math.sin(math.pi * min(1.0, 0.12 + 0.88 * along)) + 0.002
         spin = Matrix.Rotation(turn, 3, "Z")
         rows.append([shape.verts.new(spin @ (middle + Vector((0.0, side * width, 0.0)))) for side in (-1, 1)])
-    for (a, b), (c, d) in zip(rows, rows[1:], strict=False):
+    for (a, b), (c, d) in itertools.pairwise(rows):
         shape.faces.new((a, b, d, c))
 
 

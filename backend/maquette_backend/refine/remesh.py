@@ -76,8 +76,9 @@ class RemeshBody(nn.Module):
     def surface(self) -> Surface:
         moved = self.field(self.vertices)
         sdf = self.base + self._bounded(moved[:, 0])
-        # the bound keeps every tetrahedron's orientation: less than half of the shortest edge (METHODS §1: tanh / resolution)
-        vertices = self.vertices + 0.2 * self._spacing * torch.tanh(moved[:, 1:] / self._spacing)
+        # small enough that every tetrahedron keeps its orientation, and never past the bound
+        shift = min(0.2 * self._spacing, self.settings.bound)
+        vertices = self.vertices + shift * torch.tanh(moved[:, 1:] / self._spacing)
         positions, triangles = extract(vertices, sdf, self.tets, self._edges)
         return Surface(positions, triangles, build_topology(triangles), moved)
 

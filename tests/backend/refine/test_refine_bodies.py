@@ -126,7 +126,6 @@ def test_thin_legs_survive_the_hardest_pull_inwards() -> None:
         assert len(corners) == 4
 
 
-@pytest.mark.xfail(strict=True, reason="vertex shifts are bounded by the grid's spacing, not by the strength")
 def test_a_small_strength_moves_little() -> None:
     """Vertex shifts count too: at a bound of a thousandth nothing may move by a cell's fifth."""
     bound = 0.001
