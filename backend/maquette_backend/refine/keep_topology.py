@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maquette_backend.refine.surface import Surface
 from maquette_backend.render.edges import build_topology
 from maquette_backend.shape.offsets import LargeSteps
-from maquette_backend.shape.regularisers import normal_consistency
+from maquette_backend.shape.regularisers import laplacian_change, normal_consistency
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class OffsetSettings:
     learning_rate: float = 2e-3
     anchor: float = 60.0
     """Weight of the mean squared offset: how strongly a vertex is held where it was."""
+    laplacian_weight: float = 200.0
+    """Weight of the change of the uniform Laplacian: keeps the artist's own detail and corners."""
     normal_weight: float = 0.5
 
 
@@ -57,7 +59,9 @@ class OffsetBody(nn.Module):
     def penalty(self, surface: Surface) -> Tensor:
         anchor = (surface.positions - self.start).square().sum(1).mean()
         bend = normal_consistency(surface.positions, surface.triangles, self._topology.triangles)
-        return self.settings.anchor * anchor + self.settings.normal_weight * bend
+        detail = laplacian_change(surface.positions, self.start, self.triangles)
+        weights = self.settings
+        return weights.anchor * anchor + weights.laplacian_weight * detail + weights.normal_weight * bend
 
     def _offsets(self) -> Tensor:
         """[V,3], never longer than the bound: the length, not each coordinate, is squashed."""

@@ -13,8 +13,9 @@ from maquette_backend.fields.grid_field import GridField
 from maquette_backend.refine.surface import Surface
 from maquette_backend.render.edges import build_topology
 from maquette_backend.shape.bcc import TetGrid, grid, narrow_band
-from maquette_backend.shape.marching_tets import TetEdges, extract, tet_edges
-from maquette_backend.shape.regularisers import normal_consistency
+from maquette_backend.shape.kaolin_tets import extractor
+from maquette_backend.shape.marching_tets import TetEdges, tet_edges
+from maquette_backend.shape.regularisers import normal_consistency, sign_change
 from maquette_backend.shape.sdf import signed_distance
 
 LATTICE_PER_CLASS = 0.4
@@ -34,6 +35,8 @@ class RemeshSettings:
     learning_rate: float = 1.2e-3
     smoothness: float = 60.0
     """Weight of the squared gradient of the displacement."""
+    sign_weight: float = 0.05
+    """Weight of the cross-entropy against needless sign changes (floaters, inner shells)."""
     normal_weight: float = 3.0
     """Weight of the angle between neighbouring triangles."""
 
@@ -63,6 +66,7 @@ class RemeshBody(nn.Module):
         base = torch.from_numpy(signed_distance(full.vertices.numpy(), positions, triangles))
         band, base, inward = _reachable(full, base, settings)
         band = band.to(device)
+        self._extract = extractor(device)
         self._spacing = full.spacing
         self._edges: TetEdges = tet_edges(band.tets)
         start, end = self._edges.edges.unbind(1)
@@ -79,7 +83,7 @@ class RemeshBody(nn.Module):
         # small enough that every tetrahedron keeps its orientation, and never past the bound
         shift = min(0.2 * self._spacing, self.settings.bound)
         vertices = self.vertices + shift * torch.tanh(moved[:, 1:] / self._spacing)
-        positions, triangles = extract(vertices, sdf, self.tets, self._edges)
+        positions, triangles = self._extract(vertices, sdf, self.tets, self._edges)
         return Surface(positions, triangles, build_topology(triangles), moved)
 
     def penalty(self, surface: Surface) -> Tensor:
@@ -88,7 +92,9 @@ class RemeshBody(nn.Module):
         change = displacement.index_select(0, start) - displacement.index_select(0, end)
         slope = (change * self._inverse_length).square().sum(1).mean()
         bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
-        return self.settings.smoothness * slope + self.settings.normal_weight * bend
+        signs = sign_change(self.base + self._bounded(displacement[:, 0]), self._edges.edges)
+        weights = self.settings
+        return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs
 
     def _bounded(self, displacement: Tensor) -> Tensor:
         """Positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0."""
