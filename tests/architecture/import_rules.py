@@ -116,6 +116,8 @@ def _arrow_rule(path: str, use: Import) -> str:
         return "the add-on knows the backend"
     if path.startswith(ADDON) and top == "maquette_protocol" and path != ADDON + "_protocol.py":
         return "the add-on must write: from ._protocol import …"
+    if path.startswith(ADDON) and top == "blender_addon" and not use.level:
+        return "the add-on must use relative imports: installed, it has another name"
     return ""
 
 

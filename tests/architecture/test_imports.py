@@ -44,6 +44,7 @@ def test_nothing_dangerous() -> None:
         (f"{ADDON}jobs.py", "from maquette_backend.refine import job"),
         (f"{ADDON}jobs.py", "from maquette_protocol import limits"),
         (f"{BACKEND}refine/job.py", "from blender_addon import jobs"),
+        (f"{ADDON}jobs.py", "from blender_addon import pump"),
         (f"{PROTOCOL}mesh.py", "import maquette_backend"),
         (f"{PROTOCOL}mesh.py", "from maquette_protocol import limits"),
         (f"{PROTOCOL}mesh.py", "from ..outside import thing"),
