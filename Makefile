@@ -78,9 +78,10 @@ prior-eval:  ## Measure the starter prior's gate on held-out models
 soak: setup  ## The end-to-end test again and again for TIMES=20 rounds
 	@for round in $$(seq $(or $(TIMES),20)); do echo "round $$round"; $(BLENDER) -m pytest -q tests/end_to_end; done
 
-fuzz:  ## The protocol's property tests with a hundred times the examples
+fuzz:  ## The protocol's property tests for ROUNDS=100 rounds, each with a new seed
 	@$(SETUP) backend
-	HYPOTHESIS_PROFILE=fuzz $(BACKEND) -m pytest tests/protocol --timeout 3600
+	@first=$$(date +%s); for round in $$(seq $(or $(ROUNDS),100)); do echo "seed $$((first + round))"; \
+		$(BACKEND) -m pytest -q -m hypothesis --hypothesis-seed=$$((first + round)) tests/protocol; done
 
 clean:  ## Remove what was built; the environments stay (delete .venv-* by hand)
 	rm -rf out dist build .pytest_cache .ruff_cache .hypothesis
