@@ -38,7 +38,15 @@ BPY_LIBRARIES = {
 }
 """Shared libraries that bpy loads on Linux, and the Debian packages that hold them."""
 
-NETWORK_SIGNS = ("Temporary failure in name resolution", "NewConnectionError", "Network is unreachable", "timed out")
+NETWORK_SIGNS = (
+    "Temporary failure in name resolution",
+    "NewConnectionError",
+    "Network is unreachable",
+    "Connection refused",
+    "timed out",
+    "No matching distribution found",
+)
+"""How pip says that it reached no index, or one that lacks what every public index has."""
 
 
 class SetupError(Exception):
@@ -140,8 +148,9 @@ def check_python(environment: Environment) -> None:
     version = sys.version_info[:2]
     if version == BLENDER_PYTHON or (version > BLENDER_PYTHON and not environment.needs_bpy):
         return
+    who = "Blender as a Python module needs Python 3.11" if environment.needs_bpy else "Python 3.11 or newer is needed"
     raise SetupError(
-        f"Blender as a Python module needs Python 3.11 and this is {version[0]}.{version[1]}: install Python 3.11 "
+        f"{who} and this is {version[0]}.{version[1]}: install Python 3.11 "
         "and run the same command with PYTHON=python3.11 behind it."
     )
 
@@ -200,7 +209,8 @@ def pip_install(folder: Path, constraints: str, arguments: tuple[str, ...]) -> N
     log.write_text(done.stdout)
     if any(sign in done.stdout for sign in NETWORK_SIGNS):
         raise SetupError(
-            "pip could not reach its package index: connect to the network (or set pip's proxy), run again."
+            "pip could not get what it needs from its package index "
+            f"({last_line(done.stdout)}): connect to the network, or set pip's proxy or index, and run again."
         )
     if "No space left on device" in done.stdout:
         raise SetupError("the disk is full: an environment needs 2 GB; free some space and run again.")
