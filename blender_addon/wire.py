@@ -25,8 +25,7 @@ class Wire:
             zmq.LINGER: 0,
             zmq.SNDHWM: 64,
             zmq.RCVHWM: 64,
-            # CURVE adds 33 bytes to a frame before libzmq looks at its size (ZMTP 3.1, RFC 26)
-            zmq.MAXMSGSIZE: limits.MAX_PAYLOAD_BYTES + 256,
+            zmq.MAXMSGSIZE: limits.MAX_SOCKET_MESSAGE_BYTES,
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 1000,
             zmq.IPV6: 1,

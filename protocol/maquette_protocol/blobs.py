@@ -74,6 +74,10 @@ class RangeSet:
         pairs = zip(edges[::2], edges[1::2], strict=True)
         return tuple((start, min(end, size)) for start, end in pairs if start < min(end, size))
 
+    def holds(self, at: int) -> bool:
+        """True when the byte at ``at`` has arrived."""
+        return any(start <= at < end for start, end in self._ranges)
+
     def covers(self, size: int) -> bool:
         return not self.missing(size)
 

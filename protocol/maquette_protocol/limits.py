@@ -9,7 +9,10 @@ MIB = 1024 * 1024
 MAX_CONTROL_BYTES = 64 * KIB
 """Control frame. msgpack can turn few bytes into many objects, so what it is given stays small."""
 MAX_PAYLOAD_BYTES = MIB
-"""One payload frame. The socket's ZMQ_MAXMSGSIZE is per frame, so this is what it must be set to."""
+"""One payload frame."""
+MAX_SOCKET_MESSAGE_BYTES = MAX_PAYLOAD_BYTES + 256
+"""ZMQ_MAXMSGSIZE. It is per frame and counts the frame as it comes from the network: CURVE makes it 33 bytes longer
+(RFC 26, MESSAGE). At just ``MAX_PAYLOAD_BYTES`` every full chunk would end the connection."""
 MAX_PAYLOADS = 16
 """Payload frames of one message. ZMQ_MAXMSGSIZE does not bound their number, so this does."""
 MAX_FRAMES = 2 + MAX_PAYLOADS

@@ -36,8 +36,6 @@ TICK_SECS = 0.5
 SEND_QUEUE = 64
 """Messages that wait in the socket for one client that reads slowly."""
 STOP_GRACE_SECS = 10.0
-CURVE_OVERHEAD_BYTES = 64
-"""ZMQ_MAXMSGSIZE counts a frame as it comes from the network: encrypted, 33 bytes longer (RFC 26, MESSAGE)."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -242,7 +240,7 @@ def _secure(router: zmq.Socket[bytes], keys: KeyPair) -> None:
     router.curve_publickey = keys.public.encode()
     router.zap_domain = ZAP_DOMAIN.encode()
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    router.setsockopt(zmq.MAXMSGSIZE, limits.MAX_PAYLOAD_BYTES + CURVE_OVERHEAD_BYTES)
+    router.setsockopt(zmq.MAXMSGSIZE, limits.MAX_SOCKET_MESSAGE_BYTES)
     router.setsockopt(zmq.SNDHWM, SEND_QUEUE)
     router.setsockopt(zmq.HANDSHAKE_IVL, int(limits.HELLO_TIMEOUT_SECS * 1000))
     router.setsockopt(zmq.HEARTBEAT_IVL, int(limits.PING_INTERVAL_SECS * 1000))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -19,21 +20,25 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from .blob_store import BlobStore, disk_errors, file_sha256
 
 _RECORD = struct.Struct("<QQ")
+_FROM_FILE = -1
+"""In place of the bytes hashed so far: the running hash is void, and the file is read at the end."""
 
 
 class Partial:
     """One blob that is being received. ``size`` was checked and its room reserved by the caller.
 
     ``store_chunk`` and ``settle`` are slow (disk, hash) and belong on one worker thread; ``missing`` may be read on any.
+    ``hasher`` has one thread: a chunk is hashed there while it is written here.
     No file stays open between calls, so any number of blobs can be on their way.
     """
 
-    def __init__(self, folder: Path, sha256: str, size: int) -> None:
+    def __init__(self, folder: Path, sha256: str, size: int, hasher: Executor) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._data_path = folder / f"{sha256}.{size}.part"
         self._log_path = folder / f"{sha256}.{size}.log"
         self.sha256 = sha256
         self.size = size
+        self._hasher = hasher
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._ranges = RangeSet(self._logged())
@@ -46,12 +51,14 @@ class Partial:
     def store_chunk(self, offset: int, chunk: Bytes, store: BlobStore) -> bool:
         """Write one chunk, and settle the blob with its last one; True once the whole is in ``store``.
 
+        A chunk that is here already is not written again: its bytes have been hashed.
+
         Raises:
             ProtocolError: it is no whole chunk of this blob.
             MaquetteError: DISK_FULL, and the chunk counts as not received; BLOB_CORRUPT as ``settle`` does.
         """
         check_chunk(offset, len(chunk), self.size)
-        if self._state == "open":
+        if self._state == "open" and not self._ranges.holds(offset):
             self._write(offset, chunk)
         return self.settle(store)
 
@@ -73,19 +80,22 @@ class Partial:
         self._log_path.unlink(missing_ok=True)
 
     def _write(self, offset: int, chunk: Bytes) -> None:
-        with disk_errors(f"blob {self.sha256[:12]}…"):
-            self._data_path.touch(0o600)
-            with self._data_path.open("r+b", buffering=0) as file:
-                file.seek(offset)
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[file.write(rest) :]
-            with self._log_path.open("ab", buffering=0) as log:
-                log.write(_RECORD.pack(offset, offset + len(chunk)))
-        self._ranges.add(offset, offset + len(chunk))
         # Chunks nearly always come in order: then the whole's hash is ready with the last of them.
-        if offset == self._hashed:
-            self._hash.update(chunk)
+        # Neither hashing nor writing holds the interpreter; the chunk is held until both are done.
+        in_order = offset == self._hashed
+        hashing = self._hasher.submit(self._hash.update, chunk) if in_order else None
+        try:
+            with disk_errors(f"blob {self.sha256[:12]}…"):
+                _write_at(self._data_path, offset, chunk)
+                _append(self._log_path, _RECORD.pack(offset, offset + len(chunk)))
+        except BaseException:
+            self._hashed = _FROM_FILE  # what is sent instead need not be the bytes that were hashed
+            raise
+        finally:
+            if hashing is not None:
+                hashing.result()
+        self._ranges.add(offset, offset + len(chunk))
+        if in_order:
             self._hashed += len(chunk)
 
     def _finish(self, store: BlobStore) -> None:
@@ -115,11 +125,31 @@ class Partial:
         return [(start, end) for start, end in _RECORD.iter_unpack(whole) if start < end <= self.size]
 
 
+def _write_at(path: Path, offset: int, data: Bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(descriptor, rest, offset)
+            offset, rest = offset + written, rest[written:]
+    finally:
+        os.close(descriptor)
+
+
+def _append(path: Path, record: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, record)
+    finally:
+        os.close(descriptor)
+
+
 class Intake:
     """All blobs on their way, by client and hash."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._hasher = ThreadPoolExecutor(1, "hash")
         self._partials: dict[tuple[str, str], Partial] = {}
 
     def open(self, owner: str, sha256: str, size: int) -> Partial:
@@ -127,7 +157,7 @@ class Intake:
         held = self._partials.get((owner, sha256))
         if held is not None and held.size == size:
             return held
-        fresh = Partial(self._folder / owner_folder(owner), sha256, size)
+        fresh = Partial(self._folder / owner_folder(owner), sha256, size, self._hasher)
         self._partials[owner, sha256] = fresh
         return fresh
 
@@ -137,6 +167,10 @@ class Intake:
     def forget(self, owner: str, sha256: str) -> None:
         """The blob is stored, or was thrown away."""
         self._partials.pop((owner, sha256), None)
+
+    def close(self) -> None:
+        """End the thread; after the last ``store_chunk``."""
+        self._hasher.shutdown(wait=True)
 
 
 def owner_folder(owner: str) -> str:
