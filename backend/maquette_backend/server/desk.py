@@ -87,7 +87,6 @@ class Desk:
     def close(self) -> None:
         """Finish what is being written; blobs on their way stay for the next start."""
         self._disk.shutdown(wait=True)
-        self._intake.close()
 
     def _answer(self, client: Client, asked: Asked) -> tuple[BackendMessage | None, Mapping[str, Array]]:
         match asked.message:

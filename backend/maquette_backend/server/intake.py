@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -20,25 +19,21 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from .blob_store import BlobStore, disk_errors, file_sha256
 
 _RECORD = struct.Struct("<QQ")
-_FROM_FILE = -1
-"""In place of the bytes hashed so far: the running hash is void, and the file is read at the end."""
 
 
 class Partial:
     """One blob that is being received. ``size`` was checked and its room reserved by the caller.
 
     ``store_chunk`` and ``settle`` are slow (disk, hash) and belong on one worker thread; ``missing`` may be read on any.
-    ``hasher`` has one thread: a chunk is hashed there while it is written here.
     No file stays open between calls, so any number of blobs can be on their way.
     """
 
-    def __init__(self, folder: Path, sha256: str, size: int, hasher: Executor) -> None:
+    def __init__(self, folder: Path, sha256: str, size: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._data_path = folder / f"{sha256}.{size}.part"
         self._log_path = folder / f"{sha256}.{size}.log"
         self.sha256 = sha256
         self.size = size
-        self._hasher = hasher
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._ranges = RangeSet(self._logged())
@@ -80,22 +75,14 @@ class Partial:
         self._log_path.unlink(missing_ok=True)
 
     def _write(self, offset: int, chunk: Bytes) -> None:
-        # Chunks nearly always come in order: then the whole's hash is ready with the last of them.
-        # Neither hashing nor writing holds the interpreter; the chunk is held until both are done.
-        in_order = offset == self._hashed
-        hashing = self._hasher.submit(self._hash.update, chunk) if in_order else None
-        try:
-            with disk_errors(f"blob {self.sha256[:12]}…"):
-                _write_at(self._data_path, offset, chunk)
-                _append(self._log_path, _RECORD.pack(offset, offset + len(chunk)))
-        except BaseException:
-            self._hashed = _FROM_FILE  # what is sent instead need not be the bytes that were hashed
-            raise
-        finally:
-            if hashing is not None:
-                hashing.result()
+        with disk_errors(f"blob {self.sha256[:12]}…"):
+            _write_at(self._data_path, offset, chunk)
+            _append(self._log_path, _RECORD.pack(offset, offset + len(chunk)))
         self._ranges.add(offset, offset + len(chunk))
-        if in_order:
+        # Chunks nearly always come in order: then the whole's hash is ready with the last of them.
+        # Only now: what is sent in place of a chunk that was not written need not be the same bytes.
+        if offset == self._hashed:
+            self._hash.update(chunk)
             self._hashed += len(chunk)
 
     def _finish(self, store: BlobStore) -> None:
@@ -149,7 +136,6 @@ class Intake:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._hasher = ThreadPoolExecutor(1, "hash")
         self._partials: dict[tuple[str, str], Partial] = {}
 
     def open(self, owner: str, sha256: str, size: int) -> Partial:
@@ -157,7 +143,7 @@ class Intake:
         held = self._partials.get((owner, sha256))
         if held is not None and held.size == size:
             return held
-        fresh = Partial(self._folder / owner_folder(owner), sha256, size, self._hasher)
+        fresh = Partial(self._folder / owner_folder(owner), sha256, size)
         self._partials[owner, sha256] = fresh
         return fresh
 
@@ -167,10 +153,6 @@ class Intake:
     def forget(self, owner: str, sha256: str) -> None:
         """The blob is stored, or was thrown away."""
         self._partials.pop((owner, sha256), None)
-
-    def close(self) -> None:
-        """End the thread; after the last ``store_chunk``."""
-        self._hasher.shutdown(wait=True)
 
 
 def owner_folder(owner: str) -> str:

@@ -8,7 +8,6 @@ import resource
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,7 +26,6 @@ SIZE = 3 * CHUNK_BYTES + 123
 DATA = np.random.default_rng(0).bytes(SIZE)
 NAME = sha256_hex(DATA)
 OFFSETS = list(range(0, SIZE, CHUNK_BYTES))
-HASHER = ThreadPoolExecutor(1)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,10 +33,10 @@ HASHER = ThreadPoolExecutor(1)
 def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, order, restart_after):
     store = BlobStore(open_home(tmp_path / "home").blobs)
     store.delete(NAME)
-    partial = Partial(tmp_path / "partial", NAME, SIZE, HASHER)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
     for place, offset in enumerate(order):
         if place == restart_after:
-            partial = Partial(tmp_path / "partial", NAME, SIZE, HASHER)
+            partial = Partial(tmp_path / "partial", NAME, SIZE)
         arrived = sum(min(CHUNK_BYTES, SIZE - at) for at in order[:place])
         assert sum(end - start for start, end in partial.missing) == SIZE - arrived
         complete = partial.store_chunk(offset, DATA[offset : offset + CHUNK_BYTES], store)
@@ -52,7 +50,7 @@ def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, ord
 def test_a_chunk_sent_again_with_other_bytes_changes_nothing(tmp_path):
     """Its first bytes are in the running hash: written over, they would pass the check and be stored."""
     store = BlobStore(open_home(tmp_path / "home").blobs)
-    partial = Partial(tmp_path / "partial", NAME, SIZE, HASHER)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
     for offset in OFFSETS[:-1]:
         partial.store_chunk(offset, DATA[offset : offset + CHUNK_BYTES], store)
     assert not partial.store_chunk(0, bytes(CHUNK_BYTES), store)
@@ -61,9 +59,9 @@ def test_a_chunk_sent_again_with_other_bytes_changes_nothing(tmp_path):
 
 
 def test_after_a_refused_write_the_hash_is_of_what_is_in_the_file(tmp_path):
-    """The refused chunk was hashed already; other bytes sent in its place must be found out."""
+    """Other bytes sent in place of the refused chunk must be found out."""
     store = BlobStore(open_home(tmp_path / "home").blobs)
-    partial = Partial(tmp_path / "partial", NAME, SIZE, HASHER)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
     log = tmp_path / "partial" / f"{NAME}.{SIZE}.log"
     log.mkdir()  # the record cannot be written
     with pytest.raises(IsADirectoryError):
@@ -80,7 +78,7 @@ def test_after_a_refused_write_the_hash_is_of_what_is_in_the_file(tmp_path):
 
 def test_wrong_bytes_are_thrown_away(tmp_path):
     store = BlobStore(open_home(tmp_path / "home").blobs)
-    partial = Partial(tmp_path / "partial", NAME, SIZE, HASHER)
+    partial = Partial(tmp_path / "partial", NAME, SIZE)
     for offset in OFFSETS[:-1]:
         assert not partial.store_chunk(offset, bytes(CHUNK_BYTES), store)
     with pytest.raises(MaquetteError) as caught:
@@ -91,19 +89,19 @@ def test_wrong_bytes_are_thrown_away(tmp_path):
 
 
 def test_a_torn_log_record_only_costs_its_chunk(tmp_path):
-    partial = Partial(tmp_path, NAME, SIZE, HASHER)
+    partial = Partial(tmp_path, NAME, SIZE)
     store = BlobStore(tmp_path / "blobs")
     partial.store_chunk(0, DATA[:CHUNK_BYTES], store)
     partial.store_chunk(CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES], store)
     log = next(tmp_path.glob("*.log"))
     log.write_bytes(log.read_bytes()[:-3])
-    assert Partial(tmp_path, NAME, SIZE, HASHER).missing == ((CHUNK_BYTES, SIZE),)
+    assert Partial(tmp_path, NAME, SIZE).missing == ((CHUNK_BYTES, SIZE),)
 
 
 @pytest.mark.parametrize(("offset", "length"), [(1, CHUNK_BYTES), (0, 5), (4 * CHUNK_BYTES, 1), (-CHUNK_BYTES, 9)])
 def test_what_is_no_chunk_of_the_blob_is_not_written(tmp_path, offset, length):
     with pytest.raises(ProtocolError):
-        Partial(tmp_path, NAME, SIZE, HASHER).store_chunk(offset, bytes(length), BlobStore(tmp_path))
+        Partial(tmp_path, NAME, SIZE).store_chunk(offset, bytes(length), BlobStore(tmp_path))
 
 
 def test_two_clients_never_share_a_partial(tmp_path):
@@ -138,14 +136,13 @@ def test_a_real_write_that_the_system_refuses_is_disk_full(tmp_path):
     """RLIMIT_FSIZE makes the kernel refuse the write in the middle, as a full disk does."""
     script = f"""
 import resource, signal
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from maquette_backend.server.blob_store import BlobStore
 from maquette_backend.server.intake import Partial
 from maquette_protocol.errors import MaquetteError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({CHUNK_BYTES // 2}, {resource.RLIM_INFINITY}))
-partial = Partial(Path({str(tmp_path)!r}), {NAME!r}, {SIZE}, ThreadPoolExecutor(1))
+partial = Partial(Path({str(tmp_path)!r}), {NAME!r}, {SIZE})
 try:
     partial.store_chunk(0, bytes({CHUNK_BYTES}), BlobStore(Path({str(tmp_path)!r})))
 except MaquetteError as error:
