@@ -19,6 +19,8 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from .blob_store import BlobStore, disk_errors, file_sha256
 
 _RECORD = struct.Struct("<QQ")
+_BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows would turn every line feed into two bytes without it."""
 
 
 class Partial:
@@ -113,18 +115,18 @@ class Partial:
 
 
 def _write_at(path: Path, offset: int, data: Bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _BINARY, 0o600)
     try:
+        os.lseek(descriptor, offset, os.SEEK_SET)  # Windows has no pwrite
         rest = memoryview(data)
         while rest:
-            written = os.pwrite(descriptor, rest, offset)
-            offset, rest = offset + written, rest[written:]
+            rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
 
 
 def _append(path: Path, record: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
         os.write(descriptor, record)
     finally:
