@@ -1,13 +1,12 @@
 """The backend's state, and what to do about it."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
-# pyright: reportOptionalMemberAccess=false
-
-import textwrap
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 import bpy
 
 from .. import preferences, pump
+from .text import draw_lines
 
 
 class MAQUETTE_PT_backend(bpy.types.Panel):
@@ -32,12 +31,13 @@ class MAQUETTE_PT_backend(bpy.types.Panel):
             layout.label(text="Starting", icon="TIME")
         else:
             layout.label(text="Not connected", icon="UNLINKED")
-            for line in textwrap.wrap(str(now.offline or ""), 44):
-                layout.label(text=line)
+            if now.offline is not None:
+                draw_lines(layout, context, str(now.offline), icon="BLANK1")
         row = layout.row(align=True)
         row.operator("maquette.start_backend", text="Start", icon="PLAY")
         row.operator("maquette.stop_backend", text="Stop", icon="PAUSE")
-        row.operator("maquette.reconnect", icon="FILE_REFRESH")
+        row.operator("maquette.reconnect", text="", icon="FILE_REFRESH")
         chosen = preferences.get(context)
-        layout.prop(chosen, "backend_python")
-        layout.prop(chosen, "connection_file")
+        column = layout.column()
+        column.prop(chosen, "backend_python", text="Python")
+        column.prop(chosen, "connection_file", text="Connection")

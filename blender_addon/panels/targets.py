@@ -28,12 +28,13 @@ class MAQUETTE_UL_targets(bpy.types.UIList):
 def draw_line(layout: bpy.types.UILayout, target: properties.MaquetteTarget) -> None:
     """The object's name and its prompt."""
     thing = target.object
-    row = layout.row(align=True)
+    row = layout.split(factor=0.45)
     if thing is None or not thing.users_scene:
         row.label(text="Deleted object", icon="ERROR")
         return
     row.label(text=thing.name, icon="OUTLINER_OB_MESH")
-    row.prop(target, "prompt", text="", emboss=False, icon="NONE" if target.prompt else "ERROR")
+    icon = "NONE" if target.prompt else "ERROR"
+    row.prop(target, "prompt", text="", emboss=False, icon=icon, placeholder="No prompt")
 
 
 def draw_targets(layout: bpy.types.UILayout, settings: properties.MaquetteSceneSettings) -> None:
@@ -44,10 +45,13 @@ def draw_targets(layout: bpy.types.UILayout, settings: properties.MaquetteSceneS
     buttons.operator("maquette.add_targets", text="", icon="ADD")
     buttons.operator("maquette.remove_target", text="", icon="REMOVE")
     if not len(settings.targets):
+        layout.label(text="Select meshes to refine, then:", icon="INFO")
         layout.operator("maquette.add_targets", icon="ADD")
         return
     if settings.active_target < len(settings.targets):
         target = settings.targets[settings.active_target]
         column = layout.column()
-        for name in ("object", "prompt", "strength", "mode"):
-            column.prop(target, name)
+        column.prop(target, "object")
+        column.prop(target, "prompt", placeholder="What it should be")
+        column.prop(target, "strength")
+        column.prop(target, "mode")

@@ -97,6 +97,47 @@ def test_while_a_job_runs_and_after(addon: Addon, connected: SmallBackend, capfd
     assert "maquette.discard_result" in found
 
 
+def test_a_job_whose_backend_is_gone_says_so(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube()
+    connected.script.hold_at = 2
+    begin(addon)
+    now = addon("pump").runtime()
+    assert "maquette.start_backend" not in draw_panels(capfd)["MAQUETTE_PT_main"]
+    now.welcome = None
+    found = draw_panels(capfd)["MAQUETTE_PT_main"]
+    for needed in ("does not", "maquette.start_backend", "maquette.reconnect", "maquette.cancel", "backend_python"):
+        assert needed in found
+
+
+def test_sentences_are_wrapped_to_the_sidebar_and_lose_nothing(addon: Addon) -> None:
+    text, sentence = addon("panels.text"), "Bring the object back (Undo), then press Reconnect to receive it."
+
+    def context(width: int, scale: float) -> SimpleNamespace:
+        system = SimpleNamespace(ui_scale=scale)
+        return SimpleNamespace(region=SimpleNamespace(width=width), preferences=SimpleNamespace(system=system))
+
+    # the same sidebar on a screen of twice the density holds as many letters
+    assert text.letters_across(context(280, 1.0)) == text.letters_across(context(560, 2.0)) < 36
+    assert text.letters_across(context(600, 1.0)) > 60
+    assert text.letters_across(context(1, 1.0)) >= 20
+    found = draw(lambda panel, _context: text.draw_lines(panel.layout, context(280, 1.0), sentence, icon="INFO"))
+    lines = [line for line in found.splitlines() if line and line in sentence]
+    assert " ".join(lines) == sentence
+    assert all(len(line) <= 36 for line in lines)
+
+
+def test_progress_is_short_enough_for_the_bar(addon: Addon, connected: SmallBackend) -> None:
+    scenes.cube()
+    connected.script.hold_at = 2
+    job = begin(addon)
+    short = addon("panels.main").short_progress
+    assert short(job).startswith("Uploading")
+    pump_until(addon, lambda: job.progress is not None and job.progress.step == 2)
+    assert short(job) == "Shape 2/4, 0:00 left"
+
+
 def test_every_error_shows_message_remedy_and_its_fix(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
     errors = addon("_protocol").errors
     for code in errors.ErrorCode:
