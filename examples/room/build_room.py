@@ -50,7 +50,7 @@ ARMCHAIR: list[Box] = [
 CAMERAS: list[tuple[str, tuple[float, float, float], tuple[float, float, float], float]] = [
     # name, position, point looked at, focal length in millimetres
     ("Camera.Front", (0.0, -4.6, 1.5), (0.0, 0.0, 0.45), 32.0),
-    ("Camera.Left", (-4.0, -1.9, 1.6), (0.0, 0.0, 0.45), 30.0),
+    ("Camera.Left", (-2.1, -2.9, 1.6), (0.05, 0.0, 0.45), 22.0),
     ("Camera.Right", (4.0, -1.9, 1.6), (0.0, 0.0, 0.45), 30.0),
     ("Camera.Top", (0.0, -2.6, 3.8), (0.0, 0.05, 0.4), 30.0),
     ("Camera.Beauty", (2.3, -4.0, 1.75), (0.1, 0.1, 0.55), 42.0),
@@ -123,14 +123,14 @@ def build_shell(into: bpy.types.Collection) -> None:
     wood = material("Floor", (0.36, 0.22, 0.12), roughness=0.45)
     plaster = material("Wall", (0.78, 0.75, 0.69), roughness=0.9)
     white = material("Skirting", (0.85, 0.84, 0.82), roughness=0.5)
-    boards = [((-2.4 + 0.3 * i, -2.4, -0.05), (-2.4 + 0.3 * i + 0.294, 1.9, 0.0)) for i in range(16)]
+    boards = [((-2.4 + 0.3 * i, -4.2, -0.05), (-2.4 + 0.3 * i + 0.294, 1.9, 0.0)) for i in range(20)]
     add_boxes("Floor", boards, into, wood)
-    add_boxes("Wall.Back", [((-2.4, 1.9, -0.05), (2.4, 2.0, 2.6))], into, plaster)
+    add_boxes("Wall.Back", [((-2.4, 1.9, -0.05), (3.6, 2.0, 3.2))], into, plaster)
     around_window: list[Box] = [
-        ((-2.5, -2.4, -0.05), (-2.4, -0.5, 2.6)),
-        ((-2.5, 0.9, -0.05), (-2.4, 2.0, 2.6)),
+        ((-2.5, -4.2, -0.05), (-2.4, -0.5, 3.2)),
+        ((-2.5, 0.9, -0.05), (-2.4, 2.0, 3.2)),
         ((-2.5, -0.5, -0.05), (-2.4, 0.9, 0.9)),
-        ((-2.5, -0.5, 2.15), (-2.4, 0.9, 2.6)),
+        ((-2.5, -0.5, 2.15), (-2.4, 0.9, 3.2)),
     ]
     add_boxes("Wall.Left", around_window, into, plaster)
     frame: list[Box] = [
@@ -139,7 +139,7 @@ def build_shell(into: bpy.types.Collection) -> None:
         ((-2.5, -0.55, 0.86), (-2.3, 0.95, 0.9)),
     ]
     add_boxes("Window", frame, into, white)
-    add_boxes("Skirting", [((-2.4, 1.88, 0), (2.4, 1.9, 0.09)), ((-2.4, -2.4, 0), (-2.38, 1.9, 0.09))], into, white)
+    add_boxes("Skirting", [((-2.4, 1.88, 0), (3.6, 1.9, 0.09)), ((-2.4, -4.2, 0), (-2.38, 1.9, 0.09))], into, white)
 
 
 def build_context(into: bpy.types.Collection) -> None:

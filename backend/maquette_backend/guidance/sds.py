@@ -63,7 +63,7 @@ def guide(
         denoised = _rescaled(unguided + settings.scale * (plain - unguided), plain, settings.rescale)
         bound = prior.settings.denoised_bound
         denoised = denoised.clamp(-bound, bound) if bound else denoised
-        return Guided(denoised, alpha * sigma * _evidence(denoised, settings.background_margin))
+        return Guided(denoised, alpha * sigma * _evidence(plain, settings.background_margin))
 
 
 def distillation_loss(encoded: Tensor, guided: Guided) -> Tensor:

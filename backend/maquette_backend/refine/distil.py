@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ class StageSettings:
     """Adam's learning rate of the subject's overall colour, while that is learned."""
     base_share: float = 0.2
     """The overall colour alone is learned during this first share of the stage, and then held."""
+    base_emphasis: float = 1.0
+    """What the guidance scale is multiplied by meanwhile: three numbers can be pushed hard without becoming blotchy."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,8 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     encoded = scene.prior.encode_image(image)
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
-    guided = guide(
-        scene.prior, encoded.detach(), text, negative, views, time, noise, modality, settings.distillation
-    )
+    distillation = _emphasised(settings) if progress < settings.base_share else settings.distillation
+    guided = guide(scene.prior, encoded.detach(), text, negative, views, time, noise, modality, distillation)
     loss = distillation_loss(encoded, guided)
     state.optimiser.zero_grad(set_to_none=True)
     (loss + state.body.penalty(surface)).backward()
@@ -99,6 +100,10 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
         parameter.grad = None
     state.optimiser.step()
     return float(loss.detach())
+
+
+def _emphasised(settings: StageSettings) -> Distillation:
+    return replace(settings.distillation, scale=settings.distillation.scale * settings.base_emphasis)
 
 
 def _image(

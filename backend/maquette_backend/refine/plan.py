@@ -15,6 +15,8 @@ REACH = 0.10
 """Strength 1 lets the surface move this far, in units of the longest side."""
 NORMAL_SHARE = 0.6
 """Share of geometry steps that look at normals; the rest keep colour in step with the shape."""
+BASE_EMPHASIS = 3.0
+"""Guidance of the appearance's overall colour over that of its detail."""
 BAKING_STEPS = 10
 """What unwrapping and baking count for in a job's progress."""
 
@@ -69,6 +71,7 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         size=nearest_size(recipe.stages.render_size, advice.sizes),
         normal_share=0.0,
         color_rate=0.02,
+        base_emphasis=BASE_EMPHASIS,
     )
 
 

@@ -20,8 +20,8 @@ _MODALITIES: tuple[Modality, ...] = ("color", "normal")
 class StarterPrior:
     """A small pixel diffusion model of home furnishings. Implements ``priors.prior.Prior``.
 
-    Pixels are its latents: ``encode_image`` only scales. Its own scales and times come from trials: geometry
-    wants falling times, colour stays grey unless the time stays high and the guidance strong.
+    Pixels are its latents: ``encode_image`` only scales. Its own scales and times come from trials: both want
+    falling times; strong guidance makes colour vivid first and blotchy next, so it is for the overall colour only.
     """
 
     def __init__(self, weights: LoadedWeights, text_encoder: TextEncoder, device: torch.device) -> None:
@@ -31,7 +31,7 @@ class StarterPrior:
         self._identity = f"starter:{weights.sha256[:16]}"
         self._settings = Settings(
             geometry_scale=7.0,
-            appearance_scale=8.0,
+            appearance_scale=4.0,
             geometry_time_start=(0.5, 0.95),
             geometry_time_end=(0.3, 0.65),
             appearance_time_start=(0.8, 0.96),
@@ -39,7 +39,7 @@ class StarterPrior:
             sizes=(weights.resolution,),
             modalities=_MODALITIES,
             camera_conditioned=True,
-            background_margin=0.55 * diffusion.DATA_SCALE,
+            background_margin=0.3 * diffusion.DATA_SCALE,
             denoised_bound=1.1 * diffusion.DATA_SCALE,
             device=device,
         )
