@@ -32,11 +32,11 @@ PACKAGES = (
 )
 INSIDE = "/mnt"
 """Where ``OUT`` is in the window's system."""
-MAX_GAP_MILLIS = 200.0
-"""Between two calls of a 20 ms timer while a job runs, but for drawing: without a graphics card the processor draws, in
-the same thread."""
-MAX_TICK_MILLIS = 50.0
-"""Of the add-on's own work in one call."""
+MAX_TICK_MILLIS, MAX_DELIVERY_MILLIS = 50.0, 250.0
+"""Of the add-on's own work in one call of its timer: while a job runs, and once when the result comes."""
+MAX_MEDIAN_GAP_MILLIS = 60.0
+"""Between two calls of a 20 ms timer while a job runs. The longest gap is printed beside that of a control without
+Maquette, not judged: without a graphics card the processor draws in the same thread, and compiles shaders there."""
 
 
 def main() -> int:
@@ -206,10 +206,12 @@ def judge(results: Path) -> int:
     found: dict[str, dict[str, float | str | bool]] = json.loads(results.read_text())
     figures = found["figures"]
     checks = found["checks"]
-    checks["the window never stands still while a job runs"] = (
-        float(figures["job: largest gap but for drawing, ms"]) <= MAX_GAP_MILLIS
-    )
-    checks["the add-on's own work is short"] = float(figures["job: longest tick, ms"]) <= MAX_TICK_MILLIS
+    for limit, name, what in (
+        (MAX_TICK_MILLIS, "job: longest tick, ms", "the add-on's own work is short while a job runs"),
+        (MAX_DELIVERY_MILLIS, "delivery: longest tick, ms", "and when the result comes"),
+        (MAX_MEDIAN_GAP_MILLIS, "job: median gap, ms", "the window stays alive while a job runs"),
+    ):
+        checks[what] = float(figures.get(name, "inf")) <= limit
     for name, held in checks.items():
         sys.stdout.write(f"  {'ok  ' if held else 'FAIL'}  {name}\n")
     for name, figure in figures.items():
