@@ -53,7 +53,8 @@ def main() -> int:
     archive = build_extension()
     shutil.copy2(archive, OUT / "maquette.zip")
     shutil.copy2(ROOT / "examples" / "room" / "room.blend", OUT / "room.blend")
-    shutil.copy2(ROOT / "tools" / "gui_scenario.py", OUT / "gui_scenario.py")
+    for script in ("gui_scenario.py", "gui_driving.py"):
+        shutil.copy2(ROOT / "tools" / script, OUT / script)
     (OUT / "sizes.json").write_text(json.dumps({"steps": chosen.steps, "grid": chosen.grid}))
     with backend(OUT / "backend") as process:
         run_scenario(process)
