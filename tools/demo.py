@@ -37,8 +37,10 @@ def main() -> int:
             f"The demo stopped in Blender with status {status}: the reason stands above; the backend's log is under {OUT / 'backend'}.\n"
         )
         return 1
+    secs = time.monotonic() - start
+    (OUT / "summary.json").write_text(json.dumps({"secs": secs, "peak_bytes": watch.peak_bytes}))
     pictures = compose(json.loads((ROOM.parent / "prompts.json").read_text()))
-    report(pictures, time.monotonic() - start, watch.peak_bytes)
+    report(pictures, secs, watch.peak_bytes)
     return 0
 
 
