@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-Modality = Literal["color", "normal"]
+Modality = Literal["color", "normal", "joint", "surface"]
+"""What a prior is asked about: a colour picture; a picture of camera-space normals; colour, normals and coverage
+together [B,7,H,W]; or the colour of such a picture whose normals and coverage are given."""
 
 
 @dataclass(frozen=True)

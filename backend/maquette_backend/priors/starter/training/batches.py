@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,41 +12,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maquette_backend.priors.prior import Views
-from maquette_backend.priors.starter.camera import TRAINED_FOV_DEG, camera_vector
+from maquette_backend.priors.starter import picture
+from maquette_backend.priors.starter.conditioning import camera_features
+from maquette_backend.priors.starter.network import Condition
 from maquette_backend.priors.starter.training.captions import CHANNEL_ORDERS
 from maquette_backend.priors.starter.training.dataset import ViewSet, sampling_weight, to_tensor
+
+Encode = Callable[[Sequence[str]], Tensor]
+"""Texts → token vectors [B,T,128]."""
+HIGH_TIMES = (0.6, 0.999)
+ALL_TIMES = (0.001, 0.999)
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Shares of the samples that are changed or lose a condition."""
 
-    normals: float = 0.3
-    """Show normals in place of colour."""
     reordered: float = 0.35
-    """Colour pictures with their channels in another order."""
+    """With their colour channels in another order."""
     mirrored: float = 0.5
     no_text_nor_camera: float = 0.05
     no_text: float = 0.07
     no_camera: float = 0.03
     high_times: float = 0.5
     """Times drawn from ``HIGH_TIMES``, which distillation uses most; the others from all."""
-
-
-HIGH_TIMES = (0.6, 0.999)
-ALL_TIMES = (0.001, 0.999)
+    geometry_given: float = 0.2
+    """Clean geometry, so that colour is learned for a known shape."""
+    geometry_alone: float = 0.15
+    """Colour is nothing but noise, and so says nothing."""
+    color_alone: float = 0.1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples, ready for the network but for the data scale and the noise being mixed in."""
+    """B samples, ready but for the noise being mixed in."""
 
-    clean: Tensor  # [B,3,S,S] in −1..1
-    noise: Tensor  # [B,3,S,S]
-    time: Tensor  # [B]
-    text: Tensor  # [B,384], zeros where dropped
-    camera: Tensor  # [B,6], zeros where dropped
-    modality: Tensor  # [B] int64
+    clean: Tensor  # [B,7,S,S] encoded pictures
+    noise: Tensor  # [B,7,S,S]
+    told: Condition
+    learned: Tensor
+    """[B,7,1,1]: 1 for the channels that are asked for, 0 for those that are given clean or are pure noise."""
 
 
 @dataclass(frozen=True)
@@ -65,56 +70,82 @@ def training_pool(views: ViewSet) -> Pool:
     return Pool(views, rows, weights / weights.sum())
 
 
-def draw_batch(pool: Pool, batch_size: int, size: int, augmentation: Augmentation, seed: int, step: int) -> Batch:
+def draw_batch(
+    pool: Pool, encode: Encode, batch_size: int, size: int, augmentation: Augmentation, seed: int, step: int
+) -> Batch:
     """The batch of one step: ``size`` is 64, or a divisor of it, to which pictures are averaged down."""
     random = np.random.default_rng((seed, step))
     models = random.choice(pool.rows, batch_size, p=pool.probabilities)
-    shots = random.integers(0, pool.views.images.shape[2], batch_size)
-    modality = (random.random(batch_size) < augmentation.normals).astype(np.int64)
-    is_reordered = (random.random(batch_size) < augmentation.reordered) & (modality == 0)
-    order = np.where(is_reordered, random.integers(1, len(CHANNEL_ORDERS), batch_size), 0)
+    shots = random.integers(0, pool.views.images.shape[1], batch_size)
+    reordered = random.random(batch_size) < augmentation.reordered
+    order = np.where(reordered, random.integers(1, len(CHANNEL_ORDERS), batch_size), 0)
     mirrored = random.random(batch_size) < augmentation.mirrored
-    phrasing = random.integers(0, pool.views.texts.shape[2], batch_size)
-    pictures = np.stack([pool.views.images[m, i, v] for m, i, v in zip(modality, models, shots, strict=True)])
-    clean = _augmented(to_tensor(pictures), modality, order, mirrored)
+    clean = augmented(to_tensor(pool.views.images[models, shots]), order, mirrored)
+    clean = F.avg_pool2d(clean, clean.shape[-1] // size) if clean.shape[-1] != size else clean
     cameras = pool.views.cameras[models, shots]  # a copy
     cameras[mirrored, 0] *= -1  # a picture seen from the left, mirrored, is one seen from the right
-    text = pool.views.texts[models, order, phrasing].clone()
-    camera = cameras_to_vectors(cameras)
-    _drop_conditions(text, camera, random.random(batch_size), augmentation)
-    clean = F.avg_pool2d(clean, clean.shape[-1] // size) if clean.shape[-1] != size else clean
+    texts = [_caption(pool, row, which, random) for row, which in zip(models, order, strict=True)]
+    camera = cameras_to_features(cameras)
+    texts = _drop_conditions(texts, camera, random.random(batch_size), augmentation)
     noise = torch.from_numpy(random.standard_normal(clean.shape, np.float32))
-    time = _times(random, batch_size, augmentation.high_times)
-    return Batch(clean, noise, time, text, camera, torch.from_numpy(modality))
+    times, learned = part_times(_times(random, batch_size, augmentation.high_times), random, augmentation)
+    told = Condition(times["color"], times["geometry"], encode(texts), camera)
+    return Batch(picture.encode(clean), noise, told, learned)
 
 
-def cameras_to_vectors(cameras: NDArray[np.floating]) -> Tensor:
-    """[B,3] azimuth and elevation in degrees, distance → [B,6] camera vectors."""
-    table = torch.from_numpy(np.asarray(cameras, np.float32))
-    fov_y = torch.full((len(table),), math.radians(TRAINED_FOV_DEG))
-    return camera_vector(Views(torch.deg2rad(table[:, 0]), torch.deg2rad(table[:, 1]), table[:, 2], fov_y))
+def cameras_to_features(cameras: NDArray[np.floating]) -> Tensor:
+    """[B,4] azimuth and elevation in degrees, distance, field of view in degrees → camera features [B,24]."""
+    azimuth, elevation, distance, fov_y = torch.from_numpy(np.asarray(cameras, np.float32)).unbind(1)
+    return camera_features(Views(torch.deg2rad(azimuth), torch.deg2rad(elevation), distance, torch.deg2rad(fov_y)))
 
 
-def _augmented(
-    clean: Tensor, modality: NDArray[np.int64], order: NDArray[np.int64], mirrored: NDArray[np.bool_]
-) -> Tensor:
-    """Channels reordered, pictures mirrored; in a mirrored normal picture the x component changes its sign."""
+def augmented(clean: Tensor, order: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
+    """Pictures [B,7,S,S] with colours reordered and mirrored; a mirrored normal's x component changes its sign."""
     for sample in np.nonzero(order)[0]:
-        clean[sample] = clean[sample][list(CHANNEL_ORDERS[order[sample]])]
+        clean[sample, picture.COLOR] = clean[sample, list(CHANNEL_ORDERS[order[sample]])]
     flipped = torch.from_numpy(mirrored)
     if mirrored.any():
         clean[flipped] = clean[flipped].flip(-1)
-    clean[flipped & torch.from_numpy(modality == 1), 0] *= -1
+        clean[flipped, picture.NORMAL.start] *= -1
     return clean
 
 
-def _drop_conditions(text: Tensor, camera: Tensor, chance: NDArray[np.float64], shares: Augmentation) -> None:
-    """Zeroes rows in place, so that the network also learns what it looks like to be told nothing."""
+def part_times(
+    time: Tensor, random: np.random.Generator, shares: Augmentation
+) -> tuple[dict[picture.Part, Tensor], Tensor]:
+    """Times [B] → those of colour and of geometry, and which channels [B,7,1,1] are learned.
+
+    Two noise levels in one network give the joint distribution, either part alone, and colour for a given shape
+    (Bao et al. 2023, "One transformer fits all distributions", section 3).
+    """
+    chance = torch.from_numpy(random.random(len(time)))
+    given = chance < shares.geometry_given
+    geometry_only = ~given & (chance < shares.geometry_given + shares.geometry_alone)
+    both = shares.geometry_given + shares.geometry_alone
+    color_only = ~given & ~geometry_only & (chance < both + shares.color_alone)
+    color = torch.where(geometry_only, torch.ones_like(time), time)
+    geometry = torch.where(given, torch.zeros_like(time), time)
+    geometry = torch.where(color_only, torch.ones_like(time), geometry)
+    learned = torch.ones(len(time), picture.CHANNELS, 1, 1)
+    learned[geometry_only, picture.COLOR] = 0
+    learned[given | color_only, picture.GEOMETRY] = 0
+    return {"color": color, "geometry": geometry}, learned
+
+
+def _caption(pool: Pool, row: int, order: int, random: np.random.Generator) -> str:
+    wordings = pool.views.models[row].captions[order]
+    return wordings[int(random.integers(len(wordings)))]
+
+
+def _drop_conditions(
+    texts: list[str], camera: Tensor, chance: NDArray[np.float64], shares: Augmentation
+) -> list[str]:
+    """Empties some texts and zeroes some cameras (in place): the network also learns what being told nothing means."""
     both = chance < shares.no_text_nor_camera
     only_text = ~both & (chance < shares.no_text_nor_camera + shares.no_text)
     only_camera = ~both & ~only_text & (chance < shares.no_text_nor_camera + shares.no_text + shares.no_camera)
-    text[torch.from_numpy(both | only_text)] = 0
     camera[torch.from_numpy(both | only_camera)] = 0
+    return ["" if dropped else text for text, dropped in zip(texts, both | only_text, strict=True)]
 
 
 def _times(random: np.random.Generator, batch_size: int, high_share: float) -> Tensor:

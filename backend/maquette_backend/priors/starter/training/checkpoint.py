@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from maquette_backend.priors.starter.model import Denoiser
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -33,8 +33,8 @@ class Counters:
 class Run:
     """A training run in memory."""
 
-    denoiser: Denoiser
-    average: Denoiser
+    network: UNet2DConditionModel
+    average: UNet2DConditionModel
     """Exponential moving average of the weights: what gets shipped."""
     optimizer: torch.optim.AdamW
     counters: Counters
@@ -45,8 +45,8 @@ def save_checkpoint(path: Path, run: Run, about: str) -> None:
 
     ``about`` is kept and compared at loading: runs of other settings must not be mixed.
     """
-    names = [name for name, _ in run.denoiser.named_parameters()]
-    tensors: dict[str, Tensor] = {f"raw.{name}": tensor for name, tensor in run.denoiser.state_dict().items()}
+    names = [name for name, _ in run.network.named_parameters()]
+    tensors: dict[str, Tensor] = {f"raw.{name}": tensor for name, tensor in run.network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in run.average.state_dict().items()}
     for index, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"{moment}.{names[index]}": state[moment] for moment in _MOMENTS}
@@ -72,12 +72,12 @@ def load_checkpoint(path: Path, run: Run, about: str) -> None:
                 "Move it away to start afresh, or train with its settings."
             )
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    run.denoiser.load_state_dict(_part(tensors, "raw"))
+    run.network.load_state_dict(_part(tensors, "raw"))
     run.average.load_state_dict(_part(tensors, "average"))
     # an optimiser that has not stepped yet has no moments
     moments = {
         index: {moment: _laid_out_like(parameter, tensors[f"{moment}.{name}"]) for moment in _MOMENTS}
-        for index, (name, parameter) in enumerate(run.denoiser.named_parameters())
+        for index, (name, parameter) in enumerate(run.network.named_parameters())
         if f"step.{name}" in tensors
     }
     run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": moments})

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from maquette_backend.priors.prior import Modality, Views
-from maquette_backend.priors.starter import diffusion
-from maquette_backend.priors.starter.camera import TRAINED_FOV_DEG
-from maquette_backend.priors.starter.starter_prior import StarterPrior, load_starter
+from maquette_backend.priors.prior import Views
+from maquette_backend.priors.starter import picture
+from maquette_backend.priors.starter.joint_prior import StarterPrior, load_starter
 
 PROMPTS = (
     "a brown wooden chair",
@@ -27,59 +26,73 @@ PROMPTS = (
     "a white bed",
     "a black office chair",
     "a brown wooden bookcase",
+    "a yellow floor lamp",
+    "a white cabinet",
 )
-AZIMUTHS_DEG = (0.0, 60.0, 150.0, 240.0)
-_TIMES = (0.995, 0.01)
+AZIMUTHS_DEG = (0.0, 90.0, 180.0, 300.0)
+_TIMES = (0.999, 0.002)
+_BATCH = 40
 
 
 @torch.no_grad()
 def sample(
-    prior: StarterPrior,
-    prompts: Sequence[str],
-    views: Views,
-    modality: Modality = "color",
-    scale: float = 4.0,
-    steps: int = 40,
-    seed: int = 0,
+    prior: StarterPrior, prompts: Sequence[str], views: Views, scale: float = 4.0, steps: int = 40, seed: int = 0
 ) -> Tensor:
-    """One picture [B,3,S,S] in −1..1 per prompt and view, by DDIM (Song et al. 2021) with classifier-free guidance."""
-    size = prior.settings.sizes[0]
-    text = prior.encode_text(list(prompts)).data
+    """One picture [B,7,64,64] in −1..1 per prompt and view, by DDIM (Song et al. 2021) with classifier-free guidance."""
     generator = torch.Generator().manual_seed(seed)
-    noisy = torch.randn(len(prompts), 3, size, size, generator=generator).to(text.device)
-    times = torch.linspace(*_TIMES, steps + 1, device=text.device)
+    shape = (len(prompts), picture.CHANNELS, picture.SIZE, picture.SIZE)
+    noise = torch.randn(shape, generator=generator)
+    parts = [
+        _sample_batch(prior, prompts[rows], _part(views, rows), noise[rows].to(prior.settings.device), scale, steps)
+        for rows in (slice(start, start + _BATCH) for start in range(0, len(prompts), _BATCH))
+    ]
+    return torch.cat(parts).cpu()
+
+
+def _sample_batch(
+    prior: StarterPrior, prompts: Sequence[str], views: Views, noisy: Tensor, scale: float, steps: int
+) -> Tensor:
+    count = len(prompts)
+    text = prior.encode_text(prompts).data
+    empty = prior.encode_text([""] * count).data
     clean = torch.zeros_like(noisy)
-    for now, following in pairwise(times):
-        time = now.expand(len(prompts))
-        told = prior.predict_denoised(noisy, time, text, views, modality)
-        untold = prior.predict_denoised(noisy, time, torch.zeros_like(text), None, modality)
-        limit = diffusion.DATA_SCALE
-        clean = (untold + scale * (told - untold)).clamp(-limit, limit)
+    for now, following in pairwise(torch.linspace(*_TIMES, steps + 1, device=noisy.device)):
+        time = now.expand(count)
+        told = prior.predict_denoised(noisy, time, text, views, "joint")
+        untold = prior.predict_denoised(noisy, time, empty, None, "joint")
+        limit = prior.encode_image(torch.ones_like(noisy))
+        clean = torch.clamp(untold + scale * (told - untold), -limit, limit)
         alpha, sigma = prior.alpha_sigma(now)
-        noisy = diffusion.add_noise(clean, (noisy - alpha * clean) / sigma, following.expand(len(prompts)))
+        noise = (noisy - alpha * clean) / sigma
+        noisy = prior.add_noise(clean, noise, following.expand(count), "joint")
     return prior.decode_image(clean)
 
 
-def orbit_views(azimuths_deg: Sequence[float], elevation_deg: float = 20.0, distance: float = 1.95) -> Views:
-    """Views all at one height and distance, with the trained field of view."""
-    count = len(azimuths_deg)
+def orbit_views(azimuths_deg: Sequence[float], elevation_deg: float = 20.0, frame: float = 1.4) -> Views:
+    """Views all at one height, ``frame`` high at the subject, with a field of view of 40°."""
+    count, fov_y = len(azimuths_deg), math.radians(40.0)
     return Views(
         azimuth=torch.deg2rad(torch.tensor(azimuths_deg)),
         elevation=torch.full((count,), math.radians(elevation_deg)),
-        distance=torch.full((count,), distance),
-        fov_y=torch.full((count,), math.radians(TRAINED_FOV_DEG)),
+        distance=torch.full((count,), frame / (2 * math.tan(fov_y / 2))),
+        fov_y=torch.full((count,), fov_y),
     )
 
 
-def sample_sheet(weights: Path, path: Path) -> None:
-    """A PNG of eight prompts, one a row, from four azimuths: colour on the left, normals on the right."""
-    prior = load_starter(torch.device("cpu"), weights)
+def sample_sheet(folder: Path, path: Path) -> None:
+    """A PNG of ten prompts, one a row, from four sides: colour, normals and coverage from left to right."""
+    prior = load_starter(torch.device("cpu"), folder)
     prompts = [prompt for prompt in PROMPTS for _ in AZIMUTHS_DEG]
-    views = orbit_views(list(AZIMUTHS_DEG) * len(PROMPTS))
-    halves = [_grid(sample(prior, prompts, views, modality)) for modality in prior.settings.modalities]
-    sheet = Image.fromarray(np.concatenate(halves, axis=1))
+    pictures = sample(prior, prompts, orbit_views(list(AZIMUTHS_DEG) * len(PROMPTS)))
+    coverage = pictures[:, picture.COVERAGE].expand(-1, 3, -1, -1)
+    thirds = [_grid(part) for part in (pictures[:, picture.COLOR], pictures[:, picture.NORMAL], coverage)]
+    sheet = Image.fromarray(np.concatenate(thirds, axis=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save(path)
+
+
+def _part(views: Views, rows: slice) -> Views:
+    return Views(views.azimuth[rows], views.elevation[rows], views.distance[rows], views.fov_y[rows])
 
 
 def _grid(pictures: Tensor) -> NDArray[np.uint8]:

@@ -17,16 +17,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from maquette_backend.priors.starter import diffusion
-from maquette_backend.priors.starter.model import Denoiser, DenoiserConfig
-from maquette_backend.priors.starter.training.batches import Augmentation, Batch, Pool, draw_batch, training_pool
+from maquette_backend.priors.starter import picture, schedule
+from maquette_backend.priors.starter.folder import SHIPPED, load_folder, save_folder
+from maquette_backend.priors.starter.network import NetworkConfig, build_network, channels_last, predict_velocity
+from maquette_backend.priors.starter.training.batches import (
+    Augmentation,
+    Batch,
+    Encode,
+    Pool,
+    draw_batch,
+    training_pool,
+)
 from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint, save_checkpoint
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import load_views
 from maquette_backend.priors.starter.training.sampling import sample_sheet
-from maquette_backend.priors.starter.weights import SHIPPED, channels_last, load_weights, save_weights
+from maquette_backend.priors.starter.words import load_words
 
 _AVERAGE_EVERY = 4
 _log = logging.getLogger(__name__)
@@ -56,7 +64,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 0
 
 
@@ -73,33 +81,39 @@ class Budget:
 
 
 def start_run(config: TrainConfig, warm_start: Path | None = None) -> Run:
-    """A fresh run; ``warm_start`` is a folder of weights to begin with."""
+    """A fresh run; ``warm_start`` is a pipeline's folder to begin with."""
     torch.manual_seed(config.seed)
     if warm_start is None:
-        denoiser = Denoiser(config.denoiser)
+        network = build_network(config.network)
     else:
-        denoiser = load_weights(warm_start, torch.device("cpu")).denoiser
-    denoiser = channels_last(denoiser).train().requires_grad_(True)
-    average = copy.deepcopy(denoiser).eval().requires_grad_(False)
+        network = load_folder(warm_start, torch.device("cpu")).network
+    network = channels_last(network).train().requires_grad_(True)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
     # fused: a tenth of the time that the ordinary loop takes on a CPU
-    optimizer = torch.optim.AdamW(denoiser.parameters(), rate, fused=True, **settings)
-    return Run(denoiser, average, optimizer, Counters())
+    optimizer = torch.optim.AdamW(network.parameters(), rate, fused=True, **settings)
+    return Run(network, average, optimizer, Counters())
 
 
-def velocity_loss(denoiser: Denoiser, batch: Batch) -> Tensor:
-    """Mean squared error of v per sample [B], unit weights."""
-    clean = batch.clean * diffusion.DATA_SCALE
-    noisy = diffusion.add_noise(clean, batch.noise, batch.time)
-    with torch.autocast(noisy.device.type, dtype=torch.bfloat16):
-        predicted = denoiser(noisy, batch.time, batch.text, batch.camera, batch.modality)
-    return (predicted - diffusion.velocity(clean, batch.noise, batch.time)).square().mean((1, 2, 3))
+def velocity_errors(network: nn.Module, batch: Batch) -> Tensor:
+    """Squared error of v, [B,7,H,W]."""
+    times = picture.channel_times(batch.told.color_time, batch.told.geometry_time)
+    noisy = schedule.add_noise(batch.clean, batch.noise, times)
+    predicted = predict_velocity(network, noisy, batch.told)
+    return (predicted - schedule.velocity(batch.clean, batch.noise, times)).square()
+
+
+def velocity_loss(network: nn.Module, batch: Batch) -> Tensor:
+    """Mean squared error of v per sample [B] over the channels that are learned, unit weights."""
+    errors = velocity_errors(network, batch) * batch.learned
+    return errors.mean((2, 3)).sum(1) / batch.learned.sum((1, 2, 3))
 
 
 def train(
     run: Run,
     pool: Pool,
+    encode: Encode,
     config: TrainConfig,
     budget: Budget,
     after_step: Callable[[Run, float], None] = lambda _run, _loss: None,
@@ -114,7 +128,7 @@ def train(
         stage = config.stages[counters.stage]
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(config, counters, progress)
-        batch = draw_batch(pool, stage.batch_size, stage.size, config.augmentation, config.seed, counters.step)
+        batch = draw_batch(pool, encode, stage.batch_size, stage.size, config.augmentation, config.seed, counters.step)
         loss = _step(run, batch, config)
         counters.step += 1
         counters.images += stage.batch_size
@@ -136,10 +150,10 @@ def learning_rate(config: TrainConfig, counters: Counters, progress: float) -> f
 
 
 def _step(run: Run, batch: Batch, config: TrainConfig) -> float:
-    loss = velocity_loss(run.denoiser, batch).mean()
+    loss = velocity_loss(run.network, batch).mean()
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.denoiser.parameters(), config.gradient_norm, foreach=True)
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_norm, foreach=True)
     run.optimizer.step()
     return loss.item()
 
@@ -149,7 +163,7 @@ def _update_average(run: Run) -> None:
     """The window grows with the run, to 12 % of its steps and at most 2400, so that the average is never stale."""
     window = min(2400.0, 0.12 * run.counters.step + 40)
     keep = max(0.5, 1 - _AVERAGE_EVERY / window)
-    for average, parameter in zip(run.average.parameters(), run.denoiser.parameters(), strict=True):
+    for average, parameter in zip(run.average.parameters(), run.network.parameters(), strict=True):
         average.lerp_(parameter, 1 - keep)
 
 
@@ -184,13 +198,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DEFAULT_CACHE / "run", help="checkpoint, weights, samples")
     parser.add_argument("--minutes", type=float, default=300.0, help="training time in all; a later run may prolong it")
     parser.add_argument("--images", type=float, default=math.inf, help="stop there if it comes first")
-    parser.add_argument("--warm-start", action="store_true", help="go on from the shipped weights, at 64² only")
+    parser.add_argument("--warm-start", type=Path, help="a prior's folder to go on from, at 64² only")
+    parser.add_argument("--text", type=Path, default=SHIPPED, help="folder whose text encoder and tokenizer are used")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     config = TrainConfig()
-    if arguments.warm_start:
+    if arguments.warm_start is not None:
         config = replace(config, stages=(Stage(64, 32, 4e-4, 1.0),))
     arguments.out.mkdir(parents=True, exist_ok=True)
     _train_and_save(config, Budget(arguments.images, arguments.minutes * 60), arguments)
@@ -198,17 +213,18 @@ def main() -> None:
 
 def _train_and_save(config: TrainConfig, budget: Budget, arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
-    run = start_run(config, SHIPPED if arguments.warm_start else None)
+    run = start_run(config, arguments.warm_start)
     checkpoint, about = out / "checkpoint.safetensors", repr(config)
     if checkpoint.exists():
         load_checkpoint(checkpoint, run, about)
         _log.info("going on from step %d", run.counters.step)
     report = _Reporter(out, about, [], saved_at_secs=run.counters.elapsed_secs)
-    train(run, training_pool(load_views(arguments.cache / "views")), config, budget, report)
+    words = load_words(arguments.text, torch.device("cpu"))
+    train(run, training_pool(load_views(arguments.cache / "views")), words.encode, config, budget, report)
     save_checkpoint(checkpoint, run, about)
-    save_weights(out / "weights", run.average, config.stages[-1].size)
-    sample_sheet(out / "weights", out / "samples.png")
-    _log.info("%s, done: weights and samples in %s", run.counters, out)
+    save_folder(out / "folder", run.average, arguments.text)
+    sample_sheet(out / "folder", out / "samples.png")
+    _log.info("%s, done: the prior's folder and samples in %s", run.counters, out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+"""The starter prior behind the interface that every prior shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from maquette_backend.priors.prior import Condition, Modality, Settings, Views
+from maquette_backend.priors.starter import network, picture, schedule
+from maquette_backend.priors.starter.conditioning import camera_features, no_camera
+from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
+
+
+class StarterPrior:
+    """A small pixel diffusion model of home furnishings. Implements ``priors.prior.Prior``.
+
+    It sees colour, normals and coverage of a view as one picture of seven channels (``picture.join``). Pixels are
+    its latents: ``encode_image`` only scales.
+    """
+
+    def __init__(self, folder: LoadedFolder, device: torch.device) -> None:
+        self._network = folder.network
+        self._words = folder.words
+        self._device = device
+        self._identity = f"starter:{folder.sha256[:16]}"
+        self._settings = Settings(
+            geometry_scale=7.0,
+            appearance_scale=4.0,
+            geometry_time_start=(0.5, 0.95),
+            geometry_time_end=(0.3, 0.65),
+            appearance_time_start=(0.8, 0.96),
+            appearance_time_end=(0.5, 0.8),
+            sizes=(picture.SIZE,),
+            modalities=("joint", "surface"),
+            camera_conditioned=True,
+            denoised_bound=1.1 * picture.LARGEST,
+            device=device,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def identity(self) -> str:
+        """``starter:`` and the first 16 hex digits of the weights' SHA-256."""
+        return self._identity
+
+    def encode_text(self, texts: Sequence[str]) -> Condition:
+        """Token vectors [texts,32,128]; the empty text is the unconditional one. Cached per text."""
+        return Condition(self._words.encode(texts))
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Pictures [B,7,64,64] in −1..1 → scaled, same shape, differentiable. ValueError on other sizes."""
+        expected = (picture.CHANNELS, picture.SIZE, picture.SIZE)
+        if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(f"the starter prior takes pictures [B,{','.join(map(str, expected))}], not {list(images.shape)}")
+        return picture.encode(images)
+
+    def decode_image(self, encoded: Tensor) -> Tensor:
+        """The inverse of ``encode_image``, not clamped."""
+        return picture.decode(encoded)
+
+    def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Times [B] in 0..1 → signal and noise scales [B]."""
+        return schedule.alpha_sigma(time)
+
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        """What the network gets to see of encodings [B,7,H,W]: under ``surface`` the geometry stays clean."""
+        noisy = schedule.add_noise(encoded, noise, time.view(-1, 1, 1, 1))
+        if modality == "surface":
+            noisy[:, picture.GEOMETRY] = encoded[:, picture.GEOMETRY]
+        return noisy
+
+    def predict_noise(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """ε̂ [B,7,H,W] for noisy encodings at times [B], token vectors [B,32,128], B views or None."""
+        v, times = self._velocity(noisy, time, text, views, modality)
+        return schedule.noise_from_velocity(v, noisy, times)
+
+    def predict_denoised(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """x̂₀ [B,7,H,W] in the encoded space; unlike (z − σ·ε̂)/α it loses no precision near time 1.
+
+        Under ``surface`` the geometry is returned as it was given.
+        """
+        v, times = self._velocity(noisy, time, text, views, modality)
+        return schedule.clean_from_velocity(v, noisy, times)
+
+    def _velocity(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        """v̂, and the times [B,7,1,1] of every channel."""
+        geometry_time = torch.zeros_like(time) if modality == "surface" else time
+        camera = no_camera(len(noisy), self._device) if views is None else camera_features(views)
+        told = network.Condition(time, geometry_time, text, camera)
+        v = network.predict_velocity(self._network, noisy, told)
+        if modality == "surface":
+            v[:, picture.GEOMETRY] = 0  # at time 0, x̂₀ = z − 0·v̂
+        return v, picture.channel_times(time, geometry_time)
+
+
+def load_starter(device: torch.device, folder: Path = SHIPPED) -> StarterPrior:
+    """The starter prior in ``folder``. Raises MaquetteError INTERNAL if it can't be used."""
+    return StarterPrior(load_folder(folder, device), device)

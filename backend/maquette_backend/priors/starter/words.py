@@ -1,0 +1,59 @@
+"""Words for the network: every text becomes 32 token vectors, by the small BERT in the prior's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers.models.bert.modeling_bert import BertModel
+
+TOKENS = 32
+"""Every text is cut or padded to this many, its start and end marks included."""
+_BATCH = 256
+_CACHED_TEXTS = 4096
+
+
+class WordEncoder:
+    """Texts → token vectors; the empty text is the unconditional one. Surrounding blanks don't count."""
+
+    def __init__(self, tokenizer: Tokenizer, bert: BertModel, device: torch.device) -> None:
+        tokenizer.enable_truncation(TOKENS)
+        tokenizer.enable_padding(length=TOKENS)
+        self._tokenizer = tokenizer
+        self._bert = bert.to(device).eval().requires_grad_(False)
+        self._device = device
+        self._cache: dict[str, Tensor] = {}
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Token vectors [texts,32,128] float32. Cached per text."""
+        stripped = [text.strip() for text in texts]
+        missing = sorted(set(stripped) - self._cache.keys())
+        if len(self._cache) + len(missing) > _CACHED_TEXTS:
+            self._cache = {text: self._cache[text] for text in stripped if text in self._cache}
+        for start in range(0, len(missing), _BATCH):
+            chunk = missing[start : start + _BATCH]
+            self._cache.update(zip(chunk, self._vectors(chunk), strict=True))
+        return torch.stack([self._cache[text] for text in stripped])
+
+    def token_texts(self, text: str) -> list[str]:
+        """The pieces that the 32 vectors of a text stand for, for reading attention maps."""
+        return self._tokenizer.encode(text.strip()).tokens
+
+    @torch.no_grad()
+    def _vectors(self, texts: list[str]) -> Tensor:
+        encodings = self._tokenizer.encode_batch(texts)
+        tokens = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self._device)
+        return self._bert(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+
+
+def load_words(folder: Path, device: torch.device) -> WordEncoder:
+    """From the subfolders ``tokenizer`` and ``text_encoder`` of a pipeline's folder. Raises OSError if they are missing."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
+    bert = BertModel.from_pretrained(
+        folder / "text_encoder", add_pooling_layer=False, local_files_only=True, use_safetensors=True
+    )
+    return WordEncoder(tokenizer, bert.float(), device)
