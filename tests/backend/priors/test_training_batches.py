@@ -3,100 +3,112 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from maquette_backend.priors.starter.training.batches import Augmentation, cameras_to_vectors, draw_batch, training_pool
-from maquette_backend.priors.starter.training.dataset import load_views, sampling_weight, save_tables
-from small_views import record, small_views
+from maquette_backend.priors.starter import picture
+from maquette_backend.priors.starter.training.batches import (
+    Augmentation,
+    Batch,
+    cameras_to_features,
+    draw_batch,
+    training_pool,
+)
+from maquette_backend.priors.starter.training.captions import CHANNEL_ORDERS
+from maquette_backend.priors.starter.training.dataset import ViewSet
+from small_views import bytes_as_words, small_views
 
-PLAIN = Augmentation(0, 0, 0, 0, 0, 0, 0.5)
+PLAIN = Augmentation(0, 0, 0, 0, 0, 0.5, 0, 0, 0)
+NOTHING_SAID = bytes_as_words([""])[0]
+
+
+def drawn(count: int, shares: Augmentation = PLAIN, views: ViewSet | None = None, step: int = 0, size: int = 16) -> Batch:
+    pool = training_pool(small_views() if views is None else views)
+    return draw_batch(pool, bytes_as_words, count, size, shares, 0, step)
 
 
 def test_a_step_repeats_and_steps_differ() -> None:
-    pool = training_pool(small_views())
-    first, again, other = (draw_batch(pool, 8, 16, Augmentation(), 1, step) for step in (5, 5, 6))
-    for name, tensor in vars(first).items():
-        assert torch.equal(tensor, vars(again)[name]), name
+    first, again, other = (drawn(8, Augmentation(), step=step) for step in (5, 5, 6))
+    for name in ("clean", "noise", "learned"):
+        assert torch.equal(getattr(first, name), getattr(again, name)), name
+    for name, tensor in vars(first.told).items():
+        assert torch.equal(tensor, getattr(again.told, name)), name
     assert not torch.equal(first.noise, other.noise)
 
 
 def test_held_out_models_are_never_drawn() -> None:
     views = small_views()
-    views.images[:, :2] = 0
-    batches = [draw_batch(training_pool(views), 32, 16, Augmentation(), 0, step) for step in range(10)]
-    assert all(batch.clean.amax((1, 2, 3)).min() > -0.5 for batch in batches)
+    views.images[:2, :, :3] = 0
+    batches = [drawn(32, Augmentation(), views, step) for step in range(10)]
+    assert all(picture.decode(batch.clean)[:, :3].amax((1, 2, 3)).min() > -0.5 for batch in batches)
 
 
 def test_mirrored_pictures_are_seen_from_the_mirrored_side() -> None:
     """The made-up scene is its own mirror image, so a mirrored sample must equal the render at −azimuth."""
     views = small_views(size=15)
-    batch = draw_batch(training_pool(views), 64, 15, replace(PLAIN, mirrored=1.0), 0, 0)
-    known = cameras_to_vectors(views.cameras[1])  # [views,6]
-    for picture, camera in zip(batch.clean, batch.camera, strict=True):
+    batch = drawn(64, replace(PLAIN, mirrored=1.0), views, size=15)
+    known = cameras_to_features(views.cameras[2])  # [views,24]
+    for clean, camera in zip(picture.decode(batch.clean), batch.told.camera, strict=True):
         view = int((known - camera).abs().sum(1).argmin())
-        left_to_right = (picture.abs().sum(0) > 0.1).float().sum(0)
-        expected = (torch.from_numpy(views.images[1, 1, view].astype(int)) - 128).abs().sum(-1) > 0
-        assert torch.equal(left_to_right, expected.float().sum(0))
+        coverage = torch.from_numpy(views.images[2, view, 6]).float() / 127.5 - 1
+        torch.testing.assert_close(clean[6], coverage)
 
 
 def test_mirrored_normals_point_to_the_other_side() -> None:
-    views = small_views()
-    plain, mirrored = (
-        draw_batch(training_pool(views), 16, 16, replace(PLAIN, normals=1.0, mirrored=share), 0, 0) for share in (0, 1)
-    )
-    flipped = plain.clean.flip(-1)
-    torch.testing.assert_close(mirrored.clean[:, 0], -flipped[:, 0])
-    torch.testing.assert_close(mirrored.clean[:, 1:], flipped[:, 1:])
+    plain, mirrored = (drawn(16, replace(PLAIN, mirrored=share)) for share in (0.0, 1.0))
+    sign = torch.ones(7)
+    sign[3] = -1
+    torch.testing.assert_close(mirrored.clean, plain.clean.flip(-1) * sign.view(1, 7, 1, 1))
 
 
-def test_reordered_pictures_carry_the_text_of_their_order() -> None:
+def test_reordered_pictures_carry_the_caption_of_their_order() -> None:
     views = small_views()
-    batch = draw_batch(training_pool(views), 32, 16, replace(PLAIN, reordered=1.0), 0, 0)
-    for picture, text in zip(batch.clean, batch.text, strict=True):
-        model, order, _ = (int(i) for i in (views.texts == text).all(-1).nonzero()[0])
+    batch = drawn(32, replace(PLAIN, reordered=1.0), views)
+    captions = {
+        caption: (row, order)
+        for row, model in enumerate(views.models)
+        for order, wordings in enumerate(model.captions)
+        for caption in wordings
+    }
+    words = bytes_as_words(list(captions))
+    for clean, told in zip(picture.decode(batch.clean), batch.told.words, strict=True):
+        row, order = list(captions.values())[int((words - told).abs().sum((1, 2)).argmin())]
         assert order > 0
-        colors = torch.from_numpy(views.images[0, model].reshape(-1, 3))
-        disc = colors[(colors.int() - 128).abs().sum(1) > 0][0].float() / 127.5 - 1
-        permutation = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)][order]
-        seen = picture.flatten(1)[:, picture.abs().sum(0).flatten().argmax()]
-        torch.testing.assert_close(seen, disc[list(permutation)])
+        row_of_disc = views.images[row, 0, :, views.images[row, 0, 6] == 255][0]
+        disc = torch.from_numpy(row_of_disc[:3]).float() / 127.5 - 1
+        seen = clean[:3, clean[6] == 1][:, 0]
+        torch.testing.assert_close(seen, disc[list(CHANNEL_ORDERS[order])])
 
 
 def test_conditions_are_dropped_in_their_shares() -> None:
-    batch = draw_batch(training_pool(small_views()), 4000, 16, Augmentation(), 0, 0)
-    no_text, no_camera = (~t.any(1) for t in (batch.text, batch.camera))
+    batch = drawn(4000, Augmentation())
+    no_text = (batch.told.words == NOTHING_SAID).all(-1).all(-1)
+    no_camera = ~batch.told.camera.any(1)
     shares = [(no_text & no_camera), (no_text & ~no_camera), (~no_text & no_camera)]
     assert [share.float().mean().item() for share in shares] == pytest.approx([0.05, 0.07, 0.03], abs=0.015)
-    assert (batch.time > 0.6).float().mean().item() == pytest.approx(0.7, abs=0.03)
-    assert (batch.modality == 1).float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+def test_both_noise_levels_are_drawn_in_their_shares() -> None:
+    batch = drawn(4000, Augmentation())
+    color, geometry, learned = batch.told.color_time, batch.told.geometry_time, batch.learned[:, :, 0, 0]
+    given, alone, color_only = geometry == 0, color == 1, geometry == 1
+    shares = [part.float().mean().item() for part in (given, alone, color_only)]
+    assert shares == pytest.approx([0.2, 0.15, 0.1], abs=0.02)
+    both = ~(given | alone | color_only)
+    assert torch.equal(color[both], geometry[both])
+    assert learned[both].all()
+    assert torch.equal(learned[alone], torch.tensor([0.0] * 3 + [1.0] * 4).expand(int(alone.sum()), 7))
+    assert torch.equal(learned[given | color_only, 3:].any(1), torch.zeros(int((given | color_only).sum())).bool())
+    assert (color[both] > 0.6).float().mean().item() == pytest.approx(0.7, abs=0.03)
 
 
 def test_smaller_pictures_are_averages() -> None:
-    pool = training_pool(small_views())
-    full, half = (draw_batch(pool, 4, size, PLAIN, 0, 0) for size in (16, 8))
+    full, half = (drawn(4, size=size) for size in (16, 8))
     torch.testing.assert_close(half.clean, torch.nn.functional.avg_pool2d(full.clean, 2))
     assert half.noise.shape == half.clean.shape
 
 
-def test_furniture_is_drawn_more_often_than_doors() -> None:
-    assert sampling_weight(record("Red armchair")) == 6
-    assert sampling_weight(record("Teapot")) == 1
-    assert sampling_weight(record("Door with bench", category="Doors and windows")) == 0.4
-
-
-def test_views_survive_the_disk(tmp_path: Path) -> None:
-    views = small_views()
-    np.save(tmp_path / "images.npy", views.images)
-    save_tables(tmp_path, views.cameras, views.texts, views.models)
-    loaded = load_views(tmp_path)
-    assert np.array_equal(loaded.images, views.images)
-    assert loaded.models == views.models
-    torch.testing.assert_close(loaded.texts, views.texts, atol=1e-4, rtol=1e-3)
-    np.save(tmp_path / "images.npy", views.images[:, :2])
-    with pytest.raises(ValueError, match="belong together"):
-        load_views(tmp_path)
-    with pytest.raises(FileNotFoundError, match="prior-data"):
-        load_views(tmp_path / "nowhere")
+def test_cameras_become_the_features_of_their_views() -> None:
+    one, turned = cameras_to_features(np.array([[0, 20, 2, 40], [360, 20, 2, 40]], np.float32))
+    torch.testing.assert_close(one, turned, atol=1e-5, rtol=0)

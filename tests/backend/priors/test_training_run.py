@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from maquette_backend.priors.starter.model import DenoiserConfig
+from maquette_backend.priors.starter.network import NetworkConfig
 from maquette_backend.priors.starter.training.batches import Augmentation, draw_batch, training_pool
 from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint, save_checkpoint
 from maquette_backend.priors.starter.training.train import (
@@ -20,10 +20,10 @@ from maquette_backend.priors.starter.training.train import (
     train,
     velocity_loss,
 )
-from small_views import small_views
+from small_views import bytes_as_words, small_views
 
-TINY = DenoiserConfig(channels=16, multipliers=(1, 2), embedding_size=32)
-CONFIG = TrainConfig(stages=(Stage(8, 8, 3e-3, 0.5), Stage(16, 8, 3e-3, 1.0)), warm_up_steps=2, denoiser=TINY)
+TINY = NetworkConfig(channels=(16, 24, 32), embedding_size=32)
+CONFIG = TrainConfig(stages=(Stage(8, 8, 3e-3, 0.5), Stage(16, 8, 3e-3, 1.0)), warm_up_steps=2, network=TINY)
 STEPS = 24
 BUDGET = Budget(images=8 * STEPS)
 
@@ -34,17 +34,17 @@ class Interrupted(Exception):
 
 def trained(budget: Budget = BUDGET) -> Run:
     run = start_run(CONFIG)
-    train(run, training_pool(small_views()), CONFIG, budget)
+    train(run, training_pool(small_views()), bytes_as_words, CONFIG, budget)
     return run
 
 
 def test_a_few_steps_reduce_the_loss_on_unused_noise() -> None:
     pool = training_pool(small_views())
-    check = [draw_batch(pool, 32, 16, Augmentation(), 99, step) for step in range(4)]
+    check = [draw_batch(pool, bytes_as_words, 32, 16, Augmentation(), 99, step) for step in range(4)]
 
     @torch.no_grad()
     def loss(run: Run) -> float:
-        return sum(velocity_loss(run.denoiser, batch).mean().item() for batch in check) / len(check)
+        return sum(velocity_loss(run.network, batch).mean().item() for batch in check) / len(check)
 
     assert loss(trained()) < 0.9 * loss(start_run(CONFIG))
 
@@ -59,13 +59,13 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train(start_run(CONFIG), pool, CONFIG, BUDGET, save_and_stop)
+        train(start_run(CONFIG), pool, bytes_as_words, CONFIG, BUDGET, save_and_stop)
     resumed = start_run(replace(CONFIG, seed=7))
     load_checkpoint(path, resumed, "a")
-    train(resumed, pool, CONFIG, BUDGET)
+    train(resumed, pool, bytes_as_words, CONFIG, BUDGET)
     whole = trained()
     assert replace(resumed.counters, elapsed_secs=0) == replace(whole.counters, elapsed_secs=0)
-    for mine, other in ((resumed.denoiser, whole.denoiser), (resumed.average, whole.average)):
+    for mine, other in ((resumed.network, whole.network), (resumed.average, whole.average)):
         for name, tensor in other.state_dict().items():
             assert torch.equal(mine.state_dict()[name], tensor), name
 
@@ -81,9 +81,9 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 def test_the_average_follows_the_weights() -> None:
     run = trained()
     start = start_run(CONFIG)
-    name = "stem.weight"
-    way = (run.denoiser.state_dict()[name] - start.denoiser.state_dict()[name]).norm()
-    behind = (run.denoiser.state_dict()[name] - run.average.state_dict()[name]).norm()
+    name = "conv_in.weight"
+    way = (run.network.state_dict()[name] - start.network.state_dict()[name]).norm()
+    behind = (run.network.state_dict()[name] - run.average.state_dict()[name]).norm()
     assert 0 < behind < way
 
 
