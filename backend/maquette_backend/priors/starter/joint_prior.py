@@ -36,7 +36,7 @@ class StarterPrior:
             sizes=(picture.SIZE,),
             modalities=("joint", "surface"),
             camera_conditioned=True,
-            denoised_bound=1.1 * picture.LARGEST,
+            denoised_bound=tuple(picture.encode(torch.ones(1, picture.CHANNELS, 1, 1)).flatten().tolist()),
             device=device,
         )
 
@@ -57,7 +57,9 @@ class StarterPrior:
         """Pictures [B,7,64,64] in −1..1 → scaled, same shape, differentiable. ValueError on other sizes."""
         expected = (picture.CHANNELS, picture.SIZE, picture.SIZE)
         if images.dim() != 4 or tuple(images.shape[1:]) != expected:
-            raise ValueError(f"the starter prior takes pictures [B,{','.join(map(str, expected))}], not {list(images.shape)}")
+            raise ValueError(
+                f"the starter prior takes pictures [B,{','.join(map(str, expected))}], not {list(images.shape)}"
+            )
         return picture.encode(images)
 
     def decode_image(self, encoded: Tensor) -> Tensor:

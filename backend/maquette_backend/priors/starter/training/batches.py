@@ -53,6 +53,11 @@ class Batch:
     learned: Tensor
     """[B,7,1,1]: 1 for the channels that are asked for, 0 for those that are given clean or are pure noise."""
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        told = Condition(*(part.to(device) for part in vars(self.told).values()))
+        return Batch(self.clean.to(device), self.noise.to(device), told, self.learned.to(device))
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -137,9 +142,7 @@ def _caption(pool: Pool, row: int, order: int, random: np.random.Generator) -> s
     return wordings[int(random.integers(len(wordings)))]
 
 
-def _drop_conditions(
-    texts: list[str], camera: Tensor, chance: NDArray[np.float64], shares: Augmentation
-) -> list[str]:
+def _drop_conditions(texts: list[str], camera: Tensor, chance: NDArray[np.float64], shares: Augmentation) -> list[str]:
     """Empties some texts and zeroes some cameras (in place): the network also learns what being told nothing means."""
     both = chance < shares.no_text_nor_camera
     only_text = ~both & (chance < shares.no_text_nor_camera + shares.no_text)

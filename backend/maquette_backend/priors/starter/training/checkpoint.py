@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
-
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 

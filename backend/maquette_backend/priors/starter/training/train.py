@@ -11,6 +11,7 @@ import argparse
 import copy
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from maquette_backend.priors.starter import picture, schedule
-from maquette_backend.priors.starter.folder import SHIPPED, load_folder, save_folder
+from maquette_backend.priors.starter.folder import SHIPPED, load_folder
 from maquette_backend.priors.starter.network import NetworkConfig, build_network, channels_last, predict_velocity
 from maquette_backend.priors.starter.training.batches import (
     Augmentation,
@@ -30,12 +31,13 @@ from maquette_backend.priors.starter.training.batches import (
     draw_batch,
     training_pool,
 )
-from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint, save_checkpoint
+from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import load_views
-from maquette_backend.priors.starter.training.sampling import sample_sheet
+from maquette_backend.priors.starter.training.reporting import CHECKPOINT_FILE, Reporter
 from maquette_backend.priors.starter.words import load_words
 
+CPU = torch.device("cpu")
 _AVERAGE_EVERY = 4
 _log = logging.getLogger(__name__)
 
@@ -51,11 +53,15 @@ class Stage:
     """Share of the whole run's budget at which it ends."""
 
 
+CPU_STAGES = (Stage(32, 64, 8e-4, 0.5), Stage(64, 32, 4e-4, 1.0))
+CUDA_STAGES = (Stage(32, 512, 1.2e-3, 0.3), Stage(64, 512, 8e-4, 1.0))
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """All settings of a run; its budget is given apart, so that a run can be prolonged."""
 
-    stages: tuple[Stage, ...] = (Stage(32, 64, 8e-4, 0.5), Stage(64, 32, 4e-4, 1.0))
+    stages: tuple[Stage, ...] = CPU_STAGES
     warm_up_steps: int = 100
     decay_share: float = 0.25
     """The last part of each stage, over which its learning rate falls by a cosine to ``final_rate``."""
@@ -80,14 +86,14 @@ class Budget:
         return max(counters.images / self.images, counters.elapsed_secs / self.secs)
 
 
-def start_run(config: TrainConfig, warm_start: Path | None = None) -> Run:
-    """A fresh run; ``warm_start`` is a pipeline's folder to begin with."""
+def start_run(config: TrainConfig, warm_start: Path | None = None, device: torch.device = CPU) -> Run:
+    """A fresh run on ``device``; ``warm_start`` is a pipeline's folder to begin with."""
     torch.manual_seed(config.seed)
     if warm_start is None:
         network = build_network(config.network)
     else:
-        network = load_folder(warm_start, torch.device("cpu")).network
-    network = channels_last(network).train().requires_grad_(True)
+        network = load_folder(warm_start, device).network
+    network = channels_last(network.to(device)).train().requires_grad_(True)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
@@ -120,6 +126,8 @@ def train(
 ) -> None:
     """Trains until the budget is spent; ``after_step`` is called with the run and the step's loss."""
     counters = run.counters
+    on_gpu = run.network.device.type == "cuda"
+    fast = torch.compile(run.network) if on_gpu else run.network  # on two cores compiling costs more than it brings
     while (progress := budget.progress(counters)) < 1:
         before = time.monotonic()
         while progress >= config.stages[counters.stage].until:
@@ -129,7 +137,7 @@ def train(
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(config, counters, progress)
         batch = draw_batch(pool, encode, stage.batch_size, stage.size, config.augmentation, config.seed, counters.step)
-        loss = _step(run, batch, config)
+        loss = _step(run, fast, batch.to(run.network.device), config)
         counters.step += 1
         counters.images += stage.batch_size
         if counters.step % _AVERAGE_EVERY == 0:
@@ -149,8 +157,8 @@ def learning_rate(config: TrainConfig, counters: Counters, progress: float) -> f
     return stage.learning_rate * warm_up * fall
 
 
-def _step(run: Run, batch: Batch, config: TrainConfig) -> float:
-    loss = velocity_loss(run.network, batch).mean()
+def _step(run: Run, fast: nn.Module, batch: Batch, config: TrainConfig) -> float:
+    loss = velocity_loss(fast, batch).mean()
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_norm, foreach=True)
@@ -167,64 +175,43 @@ def _update_average(run: Run) -> None:
         average.lerp_(parameter, 1 - keep)
 
 
-@dataclass
-class _Reporter:
-    """Logs, writes checkpoints and sample sheets while a run goes on."""
-
-    folder: Path
-    about: str
-    losses: list[float]
-    saved_at_secs: float = 0.0
-    every_secs: float = 120.0
-    every_steps: int = 200
-
-    def __call__(self, run: Run, loss: float) -> None:
-        self.losses.append(loss)
-        counters = run.counters
-        if counters.step % self.every_steps == 0:
-            mean = sum(self.losses) / len(self.losses)
-            rate = counters.images / counters.elapsed_secs
-            _log.info("step %d, %d images, %.1f/s, loss %.4f", counters.step, counters.images, rate, mean)
-            self.losses.clear()
-        if counters.elapsed_secs - self.saved_at_secs > self.every_secs:
-            self.saved_at_secs = counters.elapsed_secs
-            save_checkpoint(self.folder / "checkpoint.safetensors", run, self.about)
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where `data` put the views")
-    parser.add_argument("--out", type=Path, default=DEFAULT_CACHE / "run", help="checkpoint, weights, samples")
+    parser.add_argument(
+        "--out", type=Path, default=DEFAULT_CACHE / "run", help="checkpoint, prior's folder, samples, curves"
+    )
     parser.add_argument("--minutes", type=float, default=300.0, help="training time in all; a later run may prolong it")
     parser.add_argument("--images", type=float, default=math.inf, help="stop there if it comes first")
     parser.add_argument("--warm-start", type=Path, help="a prior's folder to go on from, at 64² only")
     parser.add_argument("--text", type=Path, default=SHIPPED, help="folder whose text encoder and tokenizer are used")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU; a GPU is used if there is one")
+    parser.add_argument("--nice", type=int, default=10, help="how much to give way to other programs")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if hasattr(os, "nice"):
+        os.nice(arguments.nice)
     torch.set_num_threads(arguments.threads)
-    config = TrainConfig()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = TrainConfig(stages=CUDA_STAGES if device.type == "cuda" else CPU_STAGES)
     if arguments.warm_start is not None:
-        config = replace(config, stages=(Stage(64, 32, 4e-4, 1.0),))
+        config = replace(config, stages=(replace(config.stages[-1], until=1.0),))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    _train_and_save(config, Budget(arguments.images, arguments.minutes * 60), arguments)
+    _run(config, Budget(arguments.images, arguments.minutes * 60), device, arguments)
 
 
-def _train_and_save(config: TrainConfig, budget: Budget, arguments: argparse.Namespace) -> None:
-    out: Path = arguments.out
-    run = start_run(config, arguments.warm_start)
-    checkpoint, about = out / "checkpoint.safetensors", repr(config)
+def _run(config: TrainConfig, budget: Budget, device: torch.device, arguments: argparse.Namespace) -> None:
+    run = start_run(config, arguments.warm_start, device)
+    checkpoint, about = arguments.out / CHECKPOINT_FILE, repr(config)
     if checkpoint.exists():
         load_checkpoint(checkpoint, run, about)
         _log.info("going on from step %d", run.counters.step)
-    report = _Reporter(out, about, [], saved_at_secs=run.counters.elapsed_secs)
-    words = load_words(arguments.text, torch.device("cpu"))
+    report = Reporter(arguments.out, about, arguments.text)
+    report.start(run)
+    words = load_words(arguments.text, device)
     train(run, training_pool(load_views(arguments.cache / "views")), words.encode, config, budget, report)
-    save_checkpoint(checkpoint, run, about)
-    save_folder(out / "folder", run.average, arguments.text)
-    sample_sheet(out / "folder", out / "samples.png")
-    _log.info("%s, done: the prior's folder and samples in %s", run.counters, out)
+    report.finish(run)
 
 
 if __name__ == "__main__":
