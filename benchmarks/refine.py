@@ -60,6 +60,9 @@ class _TimedPrior:
     def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
         return self.inner.alpha_sigma(time)
 
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        return self.inner.add_noise(encoded, noise, time, modality)
+
     def predict_noise(self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality) -> Tensor:
         return self._timed(self.inner.predict_noise, noisy, time, text, views, modality)
 

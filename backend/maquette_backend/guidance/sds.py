@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maquette_backend.priors.prior import Modality, Prior, Views
+from maquette_backend.priors.prior import COLOR, COVERAGE, NORMAL, Modality, Prior, Views
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Distillation:
     background_margin: float = 0.0
     """Estimates nearer than this to the background (encoded as 0) say "nothing is here". That is a statement about
     shape; where only colour may change it would paint the subject grey, so it is faded out. 0 listens to all."""
+    joint_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Under ``joint``: what the squared differences of colour, normals and coverage count for. Optimisers like Adam
+    take no notice of a gradient's scale, so this only decides what the shape listens to."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Guided:
 
     denoised: Tensor
     weight: Tensor
-    """[views, 1, height or 1, width or 1]: w(t) = alpha·sigma, zero at both ends of the schedule, times the evidence."""
+    """[views, channels or 1, height or 1, width or 1]: w(t) = alpha·sigma, zero at both ends of the schedule, times the
+    evidence and the channel's weight; 0 for channels that are given and not learned."""
 
 
 def guide(
@@ -56,14 +60,14 @@ def guide(
     """
     with torch.no_grad():
         alpha, sigma = (scale.view(-1, 1, 1, 1) for scale in prior.alpha_sigma(time))
-        noisy = alpha * encoded + sigma * noise
+        noisy = prior.add_noise(encoded, noise, time, modality)
         plain = prior.predict_denoised(noisy, time, text, views, modality)
         unguided = prior.predict_denoised(noisy, time, negative, None, modality)
         # at one noisy image, guiding x0 is guiding eps: both are affine in the network's output
-        denoised = _rescaled(unguided + settings.scale * (plain - unguided), plain, settings.rescale)
-        bound = prior.settings.denoised_bound
-        denoised = denoised.clamp(-bound, bound) if bound else denoised
-        return Guided(denoised, alpha * sigma * _evidence(plain, settings.background_margin))
+        denoised = _rescaled(unguided + settings.scale * (plain - unguided), plain, settings.rescale, modality)
+        weight = alpha * sigma * _channel_weights(denoised, settings, modality)
+        weight = weight * _evidence(plain, settings.background_margin)
+        return Guided(_bounded(denoised, prior.settings.denoised_bound), weight)
 
 
 def distillation_loss(encoded: Tensor, guided: Guided) -> Tensor:
@@ -83,8 +87,34 @@ def _evidence(denoised: Tensor, margin: float) -> Tensor:
     return rise * rise * (3 - 2 * rise)
 
 
-def _rescaled(guided: Tensor, plain: Tensor, share: float) -> Tensor:
-    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023, eq. 15–16)."""
-    ratio = plain.flatten(1).std(1) / guided.flatten(1).std(1).clamp(min=1e-6)
-    return guided * (share * ratio + 1 - share).view(-1, 1, 1, 1)
+def _channel_weights(like: Tensor, settings: Distillation, modality: Modality) -> Tensor:
+    """[1,C,1,1], or [1,1,1,1] where all channels count alike."""
+    if modality == "joint":
+        weighted = zip((COLOR, NORMAL, COVERAGE), settings.joint_weights, strict=True)
+    elif modality == "surface":
+        weighted = [(COLOR, 1.0)]
+    else:
+        return like.new_ones(1, 1, 1, 1)
+    result = like.new_zeros(1, like.shape[1], 1, 1)
+    for part, weight in weighted:
+        result[:, part] = weight
+    return result
 
+
+def _rescaled(guided: Tensor, plain: Tensor, share: float, modality: Modality) -> Tensor:
+    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023, eq. 15–16).
+
+    Colour and normals each by their own; coverage not at all, for it cannot be too certain.
+    """
+    parts = {"joint": (COLOR, NORMAL), "surface": (COLOR,)}.get(modality, (slice(None),))
+    factors = guided.new_ones(guided.shape[:2])
+    for part in parts:
+        ratio = plain[:, part].flatten(1).std(1) / guided[:, part].flatten(1).std(1).clamp(min=1e-6)
+        factors[:, part] = (share * ratio + 1 - share)[:, None]
+    return guided * factors[:, :, None, None]
+
+
+def _bounded(denoised: Tensor, bound: float | tuple[float, ...]) -> Tensor:
+    """Clamped to ± ``bound``, one for all channels or one for each; 0 for none."""
+    limits = torch.as_tensor(bound, dtype=denoised.dtype, device=denoised.device).view(1, -1, 1, 1)
+    return torch.where(limits > 0, denoised.clamp(-limits, limits), denoised)

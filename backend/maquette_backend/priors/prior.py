@@ -12,6 +12,9 @@ Modality = Literal["color", "normal", "joint", "surface"]
 """What a prior is asked about: a colour picture; a picture of camera-space normals; colour, normals and coverage
 together [B,7,H,W]; or the colour of such a picture whose normals and coverage are given."""
 
+COLOR, NORMAL, COVERAGE = slice(0, 3), slice(3, 6), slice(6, 7)
+"""Channels of the pictures of ``joint`` and ``surface``."""
+
 
 @dataclass(frozen=True)
 class Views:
@@ -45,12 +48,16 @@ class Settings:
     sizes: tuple[int, ...]
     """Image sizes it accepts, pixels."""
     modalities: tuple[Modality, ...]
+    """With ``joint`` among them geometry is refined by it, else by ``color`` and, where there is one, ``normal``.
+    With ``surface`` appearance is refined by it, else by ``color``."""
     camera_conditioned: bool
     """False: the caller adds "front / side / back view" to the prompt."""
     background_margin: float = 0.0
-    """Clean encodings this near 0 mean background to this prior. 0 where it knows no fixed background."""
-    denoised_bound: float = 0.0
-    """Largest magnitude of a sensible clean encoding; guided estimates are clamped to it. 0 for none."""
+    """Clean encodings this near 0 mean background to this prior. 0 where it knows no fixed background, and where
+    ``surface`` tells it what is covered."""
+    denoised_bound: float | tuple[float, ...] = 0.0
+    """Largest magnitude of a sensible clean encoding, for all channels or for each; guided estimates are clamped to
+    it. 0 for none."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where its tensors live, and so where a job computes."""
 
@@ -63,7 +70,11 @@ class Condition:
 
 
 class Prior(Protocol):
-    """A pretrained diffusion model over images in −1..1, background mid grey (0), row 0 at the top."""
+    """A pretrained diffusion model over images in −1..1, background mid grey (0), row 0 at the top.
+
+    Pictures of ``joint`` and ``surface`` have seven channels: colour, camera-space normals, and coverage, −1 on the
+    background and 1 on the subject.
+    """
 
     @property
     def settings(self) -> Settings: ...
@@ -78,11 +89,18 @@ class Prior(Protocol):
         ...
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Images [B,3,H,W] in −1..1 → the space that is noised (pixels or latents), differentiable."""
+        """Images [B,3,H,W] or pictures [B,7,H,W] in −1..1 → the space that is noised (pixels or latents), differentiable."""
         ...
 
     def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Times [B] in 0..1 → signal and noise scales [B] with alpha² + sigma² = 1 (alpha² = ᾱ)."""
+        ...
+
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        """What the model gets to see of clean encodings [B,…] at times [B]: alpha·encoded + sigma·noise.
+
+        Under ``surface`` normals and coverage stay as they are.
+        """
         ...
 
     def predict_noise(
@@ -94,5 +112,8 @@ class Prior(Protocol):
     def predict_denoised(
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
-        """x̂₀ = (noisy − sigma ε̂) / alpha, computed without the cancellation that formula has near time 1."""
+        """x̂₀ = (noisy − sigma ε̂) / alpha, computed without the cancellation that formula has near time 1.
+
+        Under ``surface`` normals and coverage come back as they were given.
+        """
         ...

@@ -12,6 +12,7 @@ from maquette_backend.guidance.prompts import view_prompt
 from maquette_backend.guidance.schedule import TimeSchedule
 from maquette_backend.guidance.sds import Distillation, distillation_loss, guide
 from maquette_backend.priors.prior import Modality, Prior, Views
+from maquette_backend.priors.starter.picture import join
 from maquette_backend.refine.surface import Body, Surface
 from maquette_backend.refine.viewpoints import ViewSampler, cameras_for
 from maquette_backend.render.rasterizer import Rasterizer
@@ -26,8 +27,10 @@ class StageSettings:
     distillation: Distillation
     views: int
     size: int
+    modality: Modality
+    """What the prior is asked about."""
     normal_share: float
-    """Share of the steps that look at normals instead of colour."""
+    """Share of the steps that ask about normals instead."""
     color_rate: float
     """Adam's learning rate of the colour field."""
     base_rate: float = 0.15
@@ -84,7 +87,7 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     """One step in place, ``progress`` 0..1 through the stage; returns the distillation loss."""
     device = scene.prior.settings.device  # drawn on the CPU, so that a seed means the same everywhere
     views = scene.sampler.sample(settings.views, generator).to(device)
-    modality: Modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else "color"
+    modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else settings.modality
     time = settings.schedule.sample(progress, settings.views, generator).to(device)
     surface = state.body.surface()
     image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
@@ -109,14 +112,16 @@ def _emphasised(settings: StageSettings) -> Distillation:
 def _image(
     surface: Surface, color: ColorField, rasterizer: Rasterizer, views: Views, size: int, modality: Modality
 ) -> Tensor:
-    """[views,3,size,size] of the asked modality."""
+    """[views,3,size,size], or [views,7,size,size] where the modality shows colour and geometry together."""
     rendering = render_views(
         rasterizer,
         surface.positions,
         surface.triangles,
-        color if modality == "color" else None,
+        None if modality == "normal" else color,
         cameras_for(views),
         size,
         topology=surface.topology,
     )
-    return rendering.color if modality == "color" else rendering.normal
+    if modality == "color" or modality == "normal":
+        return rendering.color if modality == "color" else rendering.normal
+    return join(rendering.color, rendering.normal, rendering.mask)

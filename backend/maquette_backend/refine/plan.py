@@ -14,7 +14,11 @@ from maquette_backend.refine.distil import StageSettings
 REACH = 0.10
 """Strength 1 lets the surface move this far, in units of the longest side."""
 NORMAL_SHARE = 0.6
-"""Share of geometry steps that look at normals; the rest keep colour in step with the shape."""
+"""Share of geometry steps that look at normals; the rest keep colour in step with the shape. Not so with a joint prior,
+where every step sees both."""
+JOINT_WEIGHTS = (0.4, 1.0, 2.0)
+"""What the shape listens to, under a joint prior: colour, which has shading and texture in it, as much as it did by
+``NORMAL_SHARE``; coverage more, since it differs only along outlines, and there in few channels."""
 BASE_EMPHASIS = 3.0
 """Guidance of the appearance's overall colour over that of its detail."""
 BAKING_STEPS = 10
@@ -49,26 +53,28 @@ def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
 
 
 def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
-    """Normals and colour, times annealed, moderate guidance."""
+    """Normals and colour (and outlines, where the prior sees them together), times annealed, moderate guidance."""
     scale = advice.geometry_scale if recipe.guidance.geometry_scale is None else recipe.guidance.geometry_scale
     return StageSettings(
         schedule=TimeSchedule(advice.geometry_time_start, advice.geometry_time_end),
-        distillation=Distillation(scale),
+        distillation=Distillation(scale, joint_weights=JOINT_WEIGHTS),
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
+        modality="joint" if "joint" in advice.modalities else "color",
         normal_share=NORMAL_SHARE if "normal" in advice.modalities else 0.0,
         color_rate=0.02,
     )
 
 
 def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
-    """Colour only, on a fixed surface."""
+    """Colour only, on a fixed surface; which the prior is shown, where it can be."""
     scale = advice.appearance_scale if recipe.guidance.appearance_scale is None else recipe.guidance.appearance_scale
     return StageSettings(
         schedule=TimeSchedule(advice.appearance_time_start, advice.appearance_time_end),
         distillation=Distillation(scale, background_margin=advice.background_margin),
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
+        modality="surface" if "surface" in advice.modalities else "color",
         normal_share=0.0,
         color_rate=0.02,
         base_emphasis=BASE_EMPHASIS,

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from maquette_backend.priors.prior import Condition, Modality, Settings, Views
+from maquette_backend.priors.prior import COLOR, Condition, Modality, Settings, Views
 from torch import Tensor
 
 Mean = Callable[[Tensor, Views | None, Modality], Tensor]
 """Text rows [B,1], views, modality → the mean image [B,C,H,W]."""
 
 
-def plain_settings(background_margin: float = 0.0, denoised_bound: float = 0.0) -> Settings:
+def plain_settings(
+    background_margin: float = 0.0,
+    denoised_bound: float | tuple[float, ...] = 0.0,
+    modalities: tuple[Modality, ...] = ("color", "normal"),
+) -> Settings:
     return Settings(
         geometry_scale=1.0,
         appearance_scale=1.0,
@@ -23,7 +27,7 @@ def plain_settings(background_margin: float = 0.0, denoised_bound: float = 0.0) 
         appearance_time_start=(0.2, 0.6),
         appearance_time_end=(0.2, 0.6),
         sizes=(32, 64),
-        modalities=("color", "normal"),
+        modalities=modalities,
         camera_conditioned=True,
         background_margin=background_margin,
         denoised_bound=denoised_bound,
@@ -54,15 +58,24 @@ class GaussianPrior:
     def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
         return (time * math.pi / 2).cos(), (time * math.pi / 2).sin()
 
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        alpha, sigma = (scale.view(-1, 1, 1, 1).to(encoded) for scale in self.alpha_sigma(time))
+        return self._given(encoded, alpha * encoded + sigma * noise, modality)
+
     def predict_denoised(
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
         alpha, sigma = (scale.view(-1, 1, 1, 1).to(noisy) for scale in self.alpha_sigma(time))
         mean = self.mean(text, views, modality).to(noisy)
-        return mean + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (noisy - alpha * mean)
+        clean = mean + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (noisy - alpha * mean)
+        return self._given(noisy, clean, modality)
 
     def predict_noise(
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
         alpha, sigma = (scale.view(-1, 1, 1, 1).to(noisy) for scale in self.alpha_sigma(time))
         return (noisy - alpha * self.predict_denoised(noisy, time, text, views, modality)) / sigma
+
+    def _given(self, given: Tensor, learned: Tensor, modality: Modality) -> Tensor:
+        """``learned``, but under ``surface`` normals and coverage as ``given``."""
+        return torch.cat([learned[:, COLOR], given[:, 3:]], 1) if modality == "surface" else learned

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from job_in_memory import SMALL, Events, Shelf, Store, equal, run
+from maquette_backend.priors.prior import Prior
 from maquette_backend.refine.events import RefinedSubject, Wish
 from maquette_backend.refine.job import refine_job
 from maquette_backend.refine.plan import BAKING_STEPS
@@ -15,6 +17,8 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.recipe import Camera, CameraRig, Matrix4, Mode, Recipe, Subject
 from numpy.typing import NDArray
 from refine_shapes import box, box_chair, box_uvs, boxes, closed_and_oriented, distances, grid_box, samples, volume
+
+from tests.backend.guidance.gaussian_prior import GaussianPrior, plain_settings
 
 MIRROR: Matrix4 = (-2, 0, 0, 3, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1)
 
@@ -111,6 +115,31 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert equal(resumed.results[0], uninterrupted.results[0])
     assert resumed.asked == 12 - number + 1  # only what was left was computed
     assert resumed.reports[-1].step == resumed.reports[-1].steps
+
+
+class SpherePrior:
+    """Knows one joint picture, a bright disc, whatever it is asked for."""
+
+    def __init__(self) -> None:
+        inside = (torch.linspace(-1, 1, 64)[:, None] ** 2 + torch.linspace(-1, 1, 64) ** 2 < 0.5).float()
+        mean = torch.cat([inside.expand(6, 64, 64), 2 * inside[None] - 1])[None]
+        settings = plain_settings(modalities=("joint", "surface"))
+        self.prior = GaussianPrior(lambda text, views, modality: mean, spread=0.3, settings=settings)
+
+    def __call__(self, name: str) -> Prior:
+        return self.prior
+
+
+@pytest.mark.parametrize("number", [3, 10])
+def test_a_joint_priors_job_resumes_to_the_last_bit(number: int, chair: Subject, shelf: Shelf) -> None:
+    """Within geometry, and within appearance; and its two stages do something."""
+    store, priors = Store(), SpherePrior()
+    whole = run(one_subject(chair), shelf, priors=priors)
+    assert run(one_subject(chair), shelf, store, cancel_at(number), priors).results == []
+    resumed = run(one_subject(chair), shelf, store, priors=priors)
+    assert equal(resumed.results[0], whole.results[0])
+    assert resumed.asked == 12 - number + 1
+    assert not equal(run(one_subject(chair, seed=1), shelf, priors=priors).results[0], whole.results[0])
 
 
 def test_interrupted_at_every_other_step_it_still_arrives(

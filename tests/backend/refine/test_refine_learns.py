@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from job_in_memory import Shelf, run
 from maquette_backend.appearance.fields import ColorField
@@ -13,7 +14,9 @@ from maquette_backend.guidance.sds import Distillation
 from maquette_backend.priors.prior import Modality, Views
 from maquette_backend.refine.distil import Scene, StageSettings, step, trained
 from maquette_backend.refine.finish import frozen
+from maquette_backend.refine.keep_topology import FixedBody
 from maquette_backend.refine.placement import place
+from maquette_backend.refine.plan import JOINT_WEIGHTS
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.refine.viewpoints import cameras_for, view_sampler
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from refine_shapes import Positions, Triangles, box_sofa, distances, samples
 from torch import Tensor
 
-from tests.backend.guidance.gaussian_prior import GaussianPrior
+from tests.backend.guidance.gaussian_prior import GaussianPrior, plain_settings
 from tests.backend.render.surfaces import sphere
 
 
@@ -52,23 +55,34 @@ def ellipsoid(*radii: float) -> tuple[Positions, Triangles]:
 START = ellipsoid(0.4, 0.4, 0.4)
 TARGET = ellipsoid(0.44, 0.36, 0.42)
 BOUND = 0.06
+SCHEDULE = TimeSchedule((0.2, 0.7), (0.2, 0.5))
 CONTRAST = 3.5
 """As the shipped prior's encodings, which the regularisers' weights are made for."""
 
 
-def rendered(mesh: tuple[Positions, Triangles], views: Views, modality: Modality, size: int = 64) -> Tensor:
+def rendered(
+    mesh: tuple[Positions, Triangles], views: Views, modality: Modality, tint: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> Tensor:
+    """[views,3,64,64], or [views,7,64,64] where the modality shows colour and geometry together."""
     positions, triangles = torch.from_numpy(mesh[0]), torch.from_numpy(mesh[1].astype(np.int64))
-    rendering = render_views(choose_rasterizer("cpu"), positions, triangles, None, cameras_for(views), size)
-    return rendering.normal if modality == "normal" else rendering.color
+    albedo = torch.tensor(tint).expand(len(positions), 3)
+    rendering = render_views(choose_rasterizer("cpu"), positions, triangles, albedo, cameras_for(views), 64)
+    if modality == "normal":
+        return rendering.normal
+    together = torch.cat([rendering.color, rendering.normal, 2 * rendering.mask - 1], 1)
+    return rendering.color if modality == "color" else together
 
 
-def target_prior() -> GaussianPrior:
+def target_prior(modalities: tuple[Modality, ...], tint: tuple[float, ...] = (1.0, 1.0, 1.0)) -> GaussianPrior:
     """Holds likely what the target looks like from each view; the ideal denoiser of that belief."""
 
     def mean(text: Tensor, views: Views | None, modality: Modality) -> Tensor:
-        return torch.zeros(1, 3, 64, 64) if views is None else CONTRAST * rendered(TARGET, views, modality)
+        channels = 7 if modality in ("joint", "surface") else 3
+        blank = torch.zeros(1, channels, 64, 64)
+        return blank if views is None else CONTRAST * rendered(TARGET, views, modality, tint)
 
-    return GaussianPrior(mean, spread=0.3 * CONTRAST, contrast=CONTRAST)
+    settings = plain_settings(modalities=modalities)
+    return GaussianPrior(mean, spread=0.3 * CONTRAST, contrast=CONTRAST, settings=settings)
 
 
 def chamfer(one: tuple[NDArray[np.floating], Triangles], other: tuple[NDArray[np.floating], Triangles]) -> float:
@@ -76,13 +90,15 @@ def chamfer(one: tuple[NDArray[np.floating], Triangles], other: tuple[NDArray[np
     return float((distances(samples(*one), *other).mean() + distances(samples(*other), *one).mean()) / 2)
 
 
-def distilled(steps: int, scale: float) -> tuple[NDArray[np.float32], Triangles]:
+def distilled(steps: int, modality: Modality) -> tuple[NDArray[np.float32], Triangles]:
     """The start after ``steps`` of geometry under the target's prior."""
     body = RemeshBody(*START, RemeshSettings(grid_class=48, bound=BOUND))
-    schedule = TimeSchedule((0.2, 0.7), (0.2, 0.5))
-    settings = StageSettings(schedule, Distillation(scale, rescale=0.0), 4, 64, normal_share=1.0, color_rate=0.02)
+    distillation = Distillation(1.0, rescale=0.0, joint_weights=JOINT_WEIGHTS)
+    share = 1.0 if modality == "normal" else 0.0
+    settings = StageSettings(SCHEDULE, distillation, 4, 64, modality, normal_share=share, color_rate=0.02)
     sampler = view_sampler(CameraRig(), place("Ball", START[0], IDENTITY))
-    scene = Scene(target_prior(), choose_rasterizer("cpu"), sampler, "an ellipsoid", "", view_dependent=True)
+    prior = target_prior((modality,))
+    scene = Scene(prior, choose_rasterizer("cpu"), sampler, "an ellipsoid", "", view_dependent=True)
     state = trained(body, ColorField(), settings)
     for number in range(steps):
         step(state, scene, settings, number / steps, generator_for(0, "geometry", number))
@@ -97,9 +113,30 @@ def outline_overlap(one: tuple[Positions, Triangles], other: tuple[Positions, Tr
     return float((seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum())
 
 
-def test_geometry_goes_where_an_exact_prior_says() -> None:
+@pytest.mark.parametrize("modality", ["normal", "joint"])
+def test_geometry_goes_where_an_exact_prior_says(modality: Modality) -> None:
     """A ball under the score of an ellipsoid's pictures becomes that ellipsoid."""
-    moved = distilled(40, scale=1.0)
+    moved = distilled(40, modality)
     assert chamfer(moved, TARGET) < 0.3 * chamfer(START, TARGET)
     assert 1 - outline_overlap(moved, TARGET) < 0.35 * (1 - outline_overlap(START, TARGET))
     assert distances(moved[0], *START).max() < BOUND + 0.02
+
+
+TINT = (0.7, 0.3, 0.2)
+
+
+@pytest.mark.parametrize("modality", ["color", "surface"])
+def test_colour_goes_where_an_exact_prior_says(modality: Modality) -> None:
+    """Every point of a fixed surface that is seen gets the colour that the prior's pictures show there."""
+    body = FixedBody(*TARGET)
+    settings = StageSettings(SCHEDULE, Distillation(1.0, rescale=0.0), 4, 64, modality, 0.0, color_rate=0.02)
+    sampler = view_sampler(CameraRig(), place("Ball", TARGET[0], IDENTITY))
+    scene = Scene(target_prior((modality,), TINT), choose_rasterizer("cpu"), sampler, "red", "", view_dependent=True)
+    color = ColorField()
+    state = trained(body, color, settings)
+    for number in range(60):
+        step(state, scene, settings, number / 60, generator_for(0, "appearance", number))
+    with torch.no_grad():
+        off = (color(body.surface().positions) - torch.tensor(TINT)).abs()
+    assert float(off.mean()) < 0.06
+    assert float((0.5 - torch.tensor(TINT)).abs().mean()) > 0.2  # where it began

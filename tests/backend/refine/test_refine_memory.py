@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +144,19 @@ def test_the_recipes_scales_go_before_the_priors() -> None:
     assert geometry_settings(recipe, advice).distillation.scale == 0.0
     assert appearance_settings(recipe, advice).distillation.scale == advice.appearance_scale
     assert appearance_settings(recipe, advice).normal_share == 0.0
+
+
+def test_a_joint_priors_stages_ask_about_all_together_and_then_about_colour_alone() -> None:
+    ordinary = starter("starter").settings
+    joint = replace(ordinary, modalities=("joint", "surface"), background_margin=0.0)
+    found = [
+        (stage.modality, stage.normal_share > 0, stage.distillation.background_margin > 0)
+        for advice in (joint, replace(joint, modalities=("color",)))
+        for stage in (geometry_settings(Recipe(()), advice), appearance_settings(Recipe(()), advice))
+    ]
+    assert found == [("joint", False, False), ("surface", False, False), ("color", False, False), ("color", False, False)]
+    both = replace(ordinary, modalities=("color", "normal"))
+    assert 0 < geometry_settings(Recipe(()), both).normal_share < 1
 
 
 def test_the_nearest_size_is_taken() -> None:

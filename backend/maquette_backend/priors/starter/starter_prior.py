@@ -72,6 +72,10 @@ class StarterPrior:
         """Times [B] in 0..1 → signal and noise scales [B]."""
         return diffusion.alpha_sigma(time)
 
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        """α·encoded + σ·noise at times [B]."""
+        return diffusion.add_noise(encoded, noise, time)
+
     def predict_noise(
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
