@@ -32,6 +32,8 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
     if not recipe.subjects:
         raise MaquetteError(ErrorCode.NO_TARGET, "There is nothing to refine.", "Tick at least one target.")
     _check_counts(recipe)
+    for subject in recipe.subjects:
+        _check_prompts(subject)
     _check_encodable(recipe)
     _check_identity(recipe)
     for subject in recipe.subjects:
@@ -62,7 +64,7 @@ def _check_encodable(recipe: Recipe) -> None:
         raise _invalid(f"The recipe cannot be sent: {error.message}", error.remedy or "Correct that value.") from error
     if size > limits.MAX_RECIPE_BYTES:
         raise _invalid(
-            f"The recipe has {size} bytes; the limit is {limits.MAX_RECIPE_BYTES}.", "Use fewer context objects."
+            f"The recipe has {size} bytes; the limit is {limits.MAX_RECIPE_BYTES}.", "Use fewer context objects, or shorter prompts."
         )
 
 
@@ -90,20 +92,33 @@ def _check_subject(subject: Subject) -> None:
     _check_name(name)
     if not subject.subject_id:
         raise _invalid(f"“{name}” has no id.", "Make 32 hex digits for it.")
-    if not subject.prompt.strip():
-        raise MaquetteError(ErrorCode.EMPTY_PROMPT, f"“{name}” has no prompt.", "Write what it should become.")
-    for what, text in (("prompt", subject.prompt), ("negative prompt", subject.negative_prompt)):
-        if len(text) > limits.MAX_PROMPT_CHARS:
-            raise _invalid(
-                f"The {what} of “{name}” has {len(text)} characters; the limit is {limits.MAX_PROMPT_CHARS}.",
-                "Shorten it.",
-            )
     _check_range(f"The strength of “{name}”", subject.strength, 0, 1)
     _check_range(
         f"The texture size of “{name}”", subject.texture_size, limits.MIN_TEXTURE_SIZE, limits.MAX_TEXTURE_SIZE
     )
     _check_matrix(name, subject.world_from_object)
     _check_mesh_ref(name, subject.mesh)
+
+
+def _check_prompts(subject: Subject) -> None:
+    """First of all, for a text that is far too long should be called that, not a recipe that cannot be sent."""
+    if not isinstance(subject.prompt, str) or not isinstance(subject.negative_prompt, str):
+        return  # what is no text is named when the recipe is encoded
+    if is_blank(subject.prompt):
+        raise MaquetteError(
+            ErrorCode.EMPTY_PROMPT, f"“{subject.name}” has no prompt.", "Say in words what it should become."
+        )
+    for what, text in (("prompt", subject.prompt), ("negative prompt", subject.negative_prompt)):
+        if len(text) > limits.MAX_PROMPT_CHARS:
+            raise _invalid(
+                f"The {what} of “{subject.name}” has {len(text)} characters; the limit is {limits.MAX_PROMPT_CHARS}.",
+                "Shorten it.",
+            )
+
+
+def is_blank(text: str) -> bool:
+    """True when nothing in it can be seen: blanks, line ends, control and zero-width characters."""
+    return not any(char.isprintable() and not char.isspace() for char in text)
 
 
 def _check_range(what: str, value: float, low: float, high: float) -> None:

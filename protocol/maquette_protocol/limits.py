@@ -58,7 +58,7 @@ MAX_TRIANGLES = 500_000
 MAX_VERTICES = 3 * MAX_TRIANGLES
 """Every triangle with vertices of its own."""
 MAX_PROMPT_CHARS = 500
-"""Text encoders read 77 tokens or fewer; the rest would be cut silently."""
+"""Text encoders read 77 tokens or fewer. What is cut of a shorter text is told (``PromptReading.chars_read``)."""
 MAX_NAME_CHARS = 255
 """Of objects and cameras (Blender allows 63 or 255 bytes)."""
 MAX_STEPS = 20_000

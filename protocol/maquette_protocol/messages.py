@@ -15,6 +15,7 @@ from .recipe import ArrayRef, MeshRef, Recipe
 
 JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
 Stage = Literal["waiting", "preparing", "geometry", "appearance", "baking", "done"]
+Verdict = Literal["known", "near", "unknown"]
 
 
 # ---- client → backend -----------------------------------------------------------------------------
@@ -158,6 +159,21 @@ class SubjectResult:
 
 
 @dataclass(frozen=True)
+class PromptReading:
+    """What the prior makes of one subject's prompt. It is told, and the job goes on whatever it says."""
+
+    subject_id: str
+    chars_read: int
+    """Characters of the prompt that the prior read; the rest was cut, for its text encoder takes no more."""
+    verdict: Verdict | None = None
+    """How well the prior knows what the prompt asks for; none where the prior cannot tell."""
+    nearest: str = ""
+    """The thing it knows that is nearest; empty where it could make nothing of the words."""
+    similarity: float = 0.0
+    """To the nearest thing: 0 has nothing in common with it, 1 is the same."""
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """A job's whole state; sent as an answer and whenever the state changes."""
 
@@ -169,6 +185,8 @@ class JobStatus:
     error_code: str = ""
     error_message: str = ""
     error_remedy: str = ""
+    readings: tuple[PromptReading, ...] = ()
+    """Of each subject, once the prior is loaded (since 1.1)."""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,9 @@ def test_good_recipes_pass() -> None:
         (_subject(strength=1.5), ErrorCode.INVALID_RECIPE, "1.5"),
         (_subject(strength=math.nan), ErrorCode.INVALID_RECIPE, "strength"),
         (_subject(strength="1"), ErrorCode.INVALID_RECIPE, "strength"),
+        (_subject(prompt=5), ErrorCode.INVALID_RECIPE, "prompt"),
+        (_subject(negative_prompt=None), ErrorCode.INVALID_RECIPE, "negative_prompt"),
+        (_subject(prompt="half \ud83d"), ErrorCode.INVALID_RECIPE, "surrogate"),
         (_subject(texture_size=8), ErrorCode.INVALID_RECIPE, "is 8"),
         (_subject(mode="explode"), ErrorCode.INVALID_RECIPE, "explode"),
         (_subject(world_from_object=SINGULAR), ErrorCode.INVALID_RECIPE, "flattens it (scale 1 × 1 × 0)"),
@@ -178,6 +181,44 @@ def test_every_recipe_that_passes_can_be_sent() -> None:
     assert count > 40
     frames = encode(Envelope(SubmitJob(JOB, recipe), 2**62, 2**62))
     assert decode(frames).message == SubmitJob(JOB, recipe)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a" * limits.MAX_PROMPT_CHARS,
+        "🐉" * limits.MAX_PROMPT_CHARS,
+        "一条红色的龙",
+        "تنين أحمر",
+        "красный дракон",
+        "👩\u200d🚀",
+        "???",
+        " a chair\n",
+        "a\tchair\nwith\u200bodd blanks",
+    ],
+)
+def test_any_language_emoji_and_sign_is_a_prompt_and_travels_unchanged(prompt: str) -> None:
+    recipe = _subject(prompt=prompt, negative_prompt="")
+    check_recipe(recipe, PRIORS)
+    assert decode(encode(Envelope(SubmitJob(JOB, recipe), 1))).message == SubmitJob(JOB, recipe)
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t\r", "\u200b", "\u200d\u2060", "\u00a0\u3000", "\x00\x1b"])
+def test_a_prompt_in_which_nothing_can_be_seen_is_empty(prompt: str) -> None:
+    with pytest.raises(MaquetteError) as caught:
+        check_recipe(_subject(prompt=prompt), PRIORS)
+    assert caught.value.code == ErrorCode.EMPTY_PROMPT
+    assert str(caught.value) == f"“{SUBJECT.name}” has no prompt. Say in words what it should become."
+
+
+@pytest.mark.parametrize("count", [501, 2048, 2049, 10_000, 10**6])
+@pytest.mark.parametrize(("field", "called"), [("prompt", "prompt"), ("negative_prompt", "negative prompt")])
+def test_a_long_prompt_is_refused_by_its_length_however_long(field: str, called: str, count: int) -> None:
+    """Also where it is past what any text of a message may have."""
+    with pytest.raises(MaquetteError) as caught:
+        check_recipe(_subject(**{field: "x" * count}), PRIORS)
+    assert caught.value.code == ErrorCode.INVALID_RECIPE
+    assert caught.value.message == f"The {called} of “{SUBJECT.name}” has {count} characters; the limit is 500."
 
 
 # ---- views ------------------------------------------------------------------------------------------

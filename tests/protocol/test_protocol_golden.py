@@ -6,15 +6,19 @@ After an intended change of the format: ``python tests/protocol/test_protocol_go
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from maquette_protocol.codec import MESSAGES, Envelope, decode, encode
+from maquette_protocol.messages import JobStatus
 from maquette_protocol.recipe_text import recipe_hash
 from protocol_samples import RECIPE, SAMPLES
 
 GOLDEN = Path(__file__).parent / "golden" / "messages.json"
+GOLDEN_1_0 = GOLDEN.with_name("messages_1_0.json")
+"""What version 1.0 sent; never written again."""
 
 
 def _hex(envelope: Envelope) -> list[str]:
@@ -44,9 +48,17 @@ def test_golden_bytes_are_read(sample: Envelope) -> None:
         np.testing.assert_array_equal(read.arrays[name], array, strict=True)
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample.message).__name__)
+def test_what_version_1_0_sent_is_read_with_defaults(sample: Envelope) -> None:
+    frames = json.loads(GOLDEN_1_0.read_text())[type(sample.message).__name__]
+    message = sample.message
+    expected = replace(message, readings=()) if isinstance(message, JobStatus) else message
+    assert decode([bytes.fromhex(frame) for frame in frames]).message == expected
+
+
 def test_recipe_hash_is_golden() -> None:
     """The journal recognises a repeated job by it, also after an update."""
-    assert recipe_hash(RECIPE) == _golden()["recipe_hash"][0]
+    assert recipe_hash(RECIPE) == _golden()["recipe_hash"][0] == json.loads(GOLDEN_1_0.read_text())["recipe_hash"][0]
 
 
 if __name__ == "__main__":

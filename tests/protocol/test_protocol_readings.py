@@ -1,0 +1,83 @@
+"""Sentences about prompts: short, true to the numbers, bounded whatever a backend sends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from maquette_protocol import limits
+from maquette_protocol.messages import PromptReading
+from maquette_protocol.readings import sentence, sentences
+from protocol_samples import RECIPE, SUBJECT
+
+
+def _reading(**changes: object) -> PromptReading:
+    return replace(PromptReading(SUBJECT, 8, "unknown", "statue", 0.42), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "The starter prior doesn't know “a dragon” well; nearest: statue (42 %)."),
+        ({"verdict": "near"}, "The starter prior knows “a dragon” only roughly; nearest: statue (42 %)."),
+        ({"verdict": "known"}, "The starter prior knows “a dragon”: statue (42 %)."),
+        (
+            {"nearest": "", "similarity": 0.0},
+            "The starter prior can't read “a dragon”: it knows English words for things.",
+        ),
+        ({"verdict": None}, ""),
+        ({"verdict": None, "chars_read": 3}, "Only the first 3 of 8 characters are used."),
+    ],
+)
+def test_each_verdict_has_its_sentence(changes: dict[str, object], expected: str) -> None:
+    assert sentence(_reading(**changes), "starter", "a dragon") == expected
+
+
+def test_blanks_around_a_prompt_are_not_called_cut() -> None:
+    assert "Only" not in sentence(_reading(chars_read=8), "starter", "  a dragon \n")
+
+
+@given(
+    nearest=st.text(max_size=300),
+    prompt=st.text(min_size=1, max_size=limits.MAX_PROMPT_CHARS),
+    similarity=st.floats(-1e300, 1e300),
+    chars_read=st.integers(-(2**63), 2**63 - 1),
+    verdict=st.sampled_from([None, "known", "near", "unknown"]),
+)
+def test_whatever_a_backend_sends_gives_one_short_line(
+    nearest: str, prompt: str, similarity: float, chars_read: int, verdict: str | None
+) -> None:
+    reading = _reading(nearest=nearest, similarity=similarity, chars_read=chars_read, verdict=verdict)
+    said = sentence(reading, "starter", prompt)
+    assert len(said) <= 220
+    assert said.isprintable()
+    assert not verdict or said.endswith((".", "!"))
+
+
+def test_doubt_comes_first_and_a_long_list_is_cut() -> None:
+    subjects = tuple(replace(RECIPE.subjects[0], subject_id=f"{n:032x}", prompt=f"thing {n}") for n in range(6))
+    recipe = replace(RECIPE, subjects=subjects)
+    readings = [_reading(subject_id=f"{n:032x}", verdict="known", chars_read=7) for n in range(5)]
+    readings.append(_reading(subject_id=f"{5:032x}", chars_read=7))
+    said = sentences(readings, recipe)
+    assert said[0] == "The starter prior doesn't know “thing 5” well; nearest: statue (42 %)."
+    assert len(said) == 4
+    assert said[-1] == "And 3 more."
+
+
+def test_a_known_prompt_that_was_cut_counts_as_doubt() -> None:
+    subjects = tuple(replace(RECIPE.subjects[0], subject_id=f"{n:032x}", prompt=f"thing {n}") for n in range(2))
+    readings = [_reading(subject_id=f"{n:032x}", verdict="known", chars_read=7 - n) for n in range(2)]
+    assert "“thing 1”" in sentences(readings, replace(RECIPE, subjects=subjects))[0]
+
+
+def test_a_job_of_a_prior_that_tells_nothing_says_nothing() -> None:
+    assert sentences((), RECIPE) == ()
+    assert sentences((_reading(verdict=None, chars_read=14),), RECIPE) == ()
+
+
+def test_the_same_sentence_is_said_once() -> None:
+    two = tuple(replace(RECIPE.subjects[0], subject_id=f"{n:032x}") for n in range(2))
+    assert len(sentences([_reading(subject_id=s.subject_id) for s in two], replace(RECIPE, subjects=two))) == 1
