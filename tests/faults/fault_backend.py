@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from maquette_backend.server.serve import ServeOptions, serve
@@ -19,6 +21,8 @@ def main() -> None:
     parser.add_argument("--die-after-commit", type=int, default=0)
     parser.add_argument("--quota", type=int, default=2**30)
     parser.add_argument("--free-bytes", type=int, default=2**40)
+    parser.add_argument("--write-secs", type=float, default=0.0, help="what each chunk's write takes")
+    parser.add_argument("--no-space-at", type=int, nargs="*", default=[], help="these writes find the disk full")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     commits = 0
@@ -29,6 +33,15 @@ def main() -> None:
         if commits == chosen.die_after_commit:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    writes = 0
+
+    def before_write() -> None:
+        nonlocal writes
+        time.sleep(chosen.write_secs)
+        writes += 1
+        if writes in chosen.no_space_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     serve(
         ServeOptions(
             chosen.home,
@@ -36,6 +49,7 @@ def main() -> None:
             quota_bytes=chosen.quota,
             after_commit=after_commit,
             free_bytes=lambda folder: chosen.free_bytes,
+            before_write=before_write,
         )
     )
     assert "torch" not in sys.modules, "the gateway imported torch"

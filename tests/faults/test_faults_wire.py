@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 import zmq
-from fault_harness import CHUNK, POSITIONS, TRIANGLES, Client, backend, client, enrol, tetrahedron
+from fault_harness import CHUNK, POSITIONS, TRIANGLES, Client, backend, client, enrol, tetrahedron, wait_for
 from maquette_backend.server.keys import generate_key_pair
 from maquette_protocol import limits
 from maquette_protocol.arrays import sha256_hex
-from maquette_protocol.codec import HEADER, MAGIC, Envelope, encode
+from maquette_protocol.codec import HEADER, MAGIC, Envelope, decode, encode
 from maquette_protocol.errors import ErrorCode
-from maquette_protocol.messages import Hello, JobStatus, OfferBlob, PutChunk
+from maquette_protocol.messages import BlobWanted, ChunkStored, Hello, JobStatus, OfferBlob, PutChunk
 from maquette_protocol.session import Downloaded, PreviewArrived, Refused, TransferFailed, Uploaded
 from maquette_protocol.version import MAJOR, MINOR
 
@@ -111,41 +111,110 @@ def test_malformed_frames_leave_the_gateway_alive(gateway, frames):
     assert gateway.process.poll() is None
 
 
+def _put_some(user: Client, data: bytes, offsets: tuple[int, ...]) -> None:
+    """Offer a blob and send some of its chunks; returns once all of that is answered."""
+    sha256 = sha256_hex(data)
+    messages = [
+        (OfferBlob(sha256, len(data)), {}),
+        *((PutChunk(sha256, at), {"chunk": np.frombuffer(data[at : at + CHUNK], np.uint8)}) for at in offsets),
+    ]
+    for place, (message, arrays) in enumerate(messages):
+        user.socket.send_multipart(encode(Envelope(message, 100 + place, None, arrays)))
+    for _ in messages:
+        assert user.socket.poll(2000)
+        assert isinstance(decode(user.socket.recv_multipart()).message, BlobWanted | ChunkStored)
+
+
+def _upload_and_count(user: Client, data: bytes) -> list[int]:
+    """The offsets of the chunks that had to be sent until all of ``data`` was there; it is read back."""
+    sent: list[int] = []
+    user.session.upload(data)
+    done = None
+    while done is None:
+        outgoing = user.session.take_outgoing()
+        sent += [envelope.message.offset for envelope in outgoing if isinstance(envelope.message, PutChunk)]
+        for envelope in outgoing:
+            user.socket.send_multipart(encode(envelope))
+        assert user.socket.poll(5000)
+        events = user.session.receive(user.socket.recv_multipart())
+        done = next((event for event in events if isinstance(event, Uploaded | TransferFailed)), None)
+    assert isinstance(done, Uploaded)
+    got = user.download(sha256_hex(data), len(data))
+    assert isinstance(got, Downloaded)
+    assert got.data == data
+    return sorted(sent)
+
+
 def test_an_upload_cut_off_half_way_resumes_over_a_restart_of_the_gateway(tmp_path):
     data = os.urandom(5 * CHUNK + 77)
-    sha256 = sha256_hex(data)
-    with backend(tmp_path / "home") as first:
+    home = tmp_path / "home"
+    with backend(home) as first:
         assert first.connection
-        keys = enrol(first.home)
+        keys = enrol(home)
         with client(first.connection, keys) as user:
-            seq = 100
-            for message, arrays in [
-                (OfferBlob(sha256, len(data)), {}),
-                *((PutChunk(sha256, at), {"chunk": np.frombuffer(data[at : at + CHUNK], np.uint8)})
-                  for at in (0, 2 * CHUNK, 3 * CHUNK)),
-            ]:  # fmt: skip
-                seq += 1
-                user.socket.send_multipart(encode(Envelope(message, seq, None, arrays)))
-            answers = [user.socket.recv_multipart() for _ in range(4)]
-            assert len(answers) == 4
+            _put_some(user, data, (0, 2 * CHUNK, 3 * CHUNK))
+        wait_for(lambda: list(home.glob("blobs/partial/*/*.log")), 5.0)  # the log follows when nothing more comes
         first.kill()
-    with backend(tmp_path / "home") as second, client(second.connection, keys) as user:
-        sent: list[int] = []
-        user.session.upload(data)
-        done = None
-        while done is None:
-            outgoing = user.session.take_outgoing()
-            sent += [envelope.message.offset for envelope in outgoing if isinstance(envelope.message, PutChunk)]
-            for envelope in outgoing:
-                user.socket.send_multipart(encode(envelope))
-            assert user.socket.poll(5000)
-            events = user.session.receive(user.socket.recv_multipart())
-            done = next((event for event in events if isinstance(event, Uploaded | TransferFailed)), None)
-        assert isinstance(done, Uploaded)
-        assert sorted(sent) == [CHUNK, 4 * CHUNK, 5 * CHUNK]
-        got = user.download(sha256, len(data))
-        assert isinstance(got, Downloaded)
-        assert got.data == data
+    with backend(home) as second, client(second.connection, keys) as user:
+        assert _upload_and_count(user, data) == [CHUNK, 4 * CHUNK, 5 * CHUNK]
+
+
+def test_killed_between_acknowledgement_and_write_it_asks_for_the_chunks_again(tmp_path):
+    data = os.urandom(5 * CHUNK + 77)
+    offsets = tuple(range(0, 5 * CHUNK, CHUNK))
+    home = tmp_path / "home"
+    with backend(home, "--write-secs", "1") as first:
+        assert first.connection
+        keys = enrol(home)
+        with client(first.connection, keys) as user:
+            _put_some(user, data, offsets)
+        first.kill()
+    assert sum(path.stat().st_size for path in home.glob("blobs/partial/*/*.part")) < 5 * CHUNK
+    with backend(home) as second, client(second.connection, keys) as user:
+        sent = _upload_and_count(user, data)
+        assert sent == sorted(set(sent))
+        assert {4 * CHUNK, 5 * CHUNK} <= set(sent)
+
+
+def test_a_backend_that_is_stopped_writes_what_it_acknowledged(tmp_path):
+    data = os.urandom(5 * CHUNK + 77)
+    home = tmp_path / "home"
+    with backend(home, "--write-secs", "0.2") as first:
+        assert first.connection
+        keys = enrol(home)
+        with client(first.connection, keys) as user:
+            _put_some(user, data, (0, CHUNK, 2 * CHUNK, 3 * CHUNK))
+        assert first.end() == 0
+    with backend(home) as second, client(second.connection, keys) as user:
+        assert _upload_and_count(user, data) == [4 * CHUNK, 5 * CHUNK]
+
+
+def test_a_disk_that_fills_up_during_an_upload_is_said_and_the_rest_is_taken_when_there_is_room(tmp_path):
+    data = os.urandom(12 * CHUNK + 77)
+    with backend(tmp_path / "home", "--no-space-at", "4", "5") as gateway, client(gateway.connection) as user:
+        for _ in range(2):
+            failed = user.upload_bytes(data)
+            assert isinstance(failed, TransferFailed)
+            assert failed.error.code == ErrorCode.DISK_FULL
+        assert _upload_and_count(user, data) == [at * CHUNK for at in range(3, 13)]
+
+
+def test_clients_that_keep_their_window_wait_for_a_slow_disk_and_are_not_refused(tmp_path):
+    """Seven upload at once, 84 MiB, at 10 ms a chunk; a ping is answered meanwhile."""
+    with backend(tmp_path / "home", "--write-secs", "0.01") as gateway:
+        users = [Client(gateway.connection).connect() for _ in range(7)]
+        names = [user.session.upload(os.urandom(12 * CHUNK)) for user in users]
+        done: set[str] = set()
+        end = time.monotonic() + 30.0
+        while len(done) < len(users):
+            assert time.monotonic() < end
+            for user in users:
+                user.pump(1)
+                assert not [event for event in user.events if isinstance(event, TransferFailed)]
+                done |= {event.sha256 for event in user.events if isinstance(event, Uploaded)}
+        assert done == set(names)
+        for user in users:
+            user.close()
 
 
 def test_a_corrupt_upload_is_refused_and_the_right_bytes_can_follow(gateway):

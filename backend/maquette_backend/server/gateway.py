@@ -24,7 +24,8 @@ from maquette_protocol.events import Asked, Broke, Greeted
 from maquette_protocol.messages import JobProgress, JobStatus, Preview, Welcome
 from maquette_protocol.session import PeerSession
 
-from .desk import Client, Desk
+from .client import Client
+from .desk import Desk
 from .job_keeper import JobKeeper
 from .keys import ClientKeys, KeyPair
 from .zap import ZapHandler

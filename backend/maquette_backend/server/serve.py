@@ -33,6 +33,7 @@ from .job_keeper import JobKeeper
 from .journal import Journal
 from .keys import ClientKeys, load_local_client_keys, load_server_keys
 from .scheduler import Scheduler
+from .uploads import Uploads
 
 LOCAL_CLIENT = "this computer"
 """Name of the key in the connection file; the same at every start, for it owns this user's jobs."""
@@ -53,6 +54,8 @@ class ServeOptions:
     quota_bytes: int = 16 * 2**30
     after_commit: Callable[[], None] = lambda: None
     free_bytes: Callable[[Path], int] = free_bytes_of
+    before_write: Callable[[], None] = lambda: None
+    """Called on the disk's thread before each chunk; tests of slow and failing disks put theirs here."""
 
 
 def serve(options: ServeOptions) -> None:
@@ -89,7 +92,8 @@ def _parts(options: ServeOptions, home: Home, clients: ClientKeys, database: Dat
     peers = Peers(lambda: _welcome(priors, executor.device))
     jobs = JobKeeper(journal, holdings, Scheduler(LEASE_SECS), executor, peers, home.jobs)
     tidy(journal, holdings, store, jobs.blobs_in_use(), time.time())
-    desk = Desk(store, Intake(home.blobs / "partial"), holdings, jobs, priors, wake.call_soon)
+    intake = Intake(home.blobs / "partial", options.before_write)
+    desk = Desk(store, Uploads(store, intake, holdings, wake.call_soon), holdings, jobs, priors)
     return Parts(load_server_keys(home.keys), clients, peers, jobs, desk, wake)
 
 

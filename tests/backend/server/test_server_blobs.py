@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maquette_backend.server.blob_store import BlobStore, disk_errors
 from maquette_backend.server.home import open_home, write_private
-from maquette_backend.server.intake import Intake, Partial
+from maquette_backend.server.intake import Intake
 from maquette_backend.server.keys import ClientKeys, generate_key_pair, load_server_keys
+from maquette_backend.server.partial import LOG_EVERY_CHUNKS, Partial
 from maquette_backend.server.serve import refuse_open_bind
 from maquette_protocol.arrays import sha256_hex
 from maquette_protocol.errors import ErrorCode, MaquetteError, ProtocolError
@@ -36,6 +37,7 @@ def test_chunks_in_any_order_with_a_restart_anywhere_make_the_blob(tmp_path, ord
     partial = Partial(tmp_path / "partial", NAME, SIZE)
     for place, offset in enumerate(order):
         if place == restart_after:
+            partial.rest()
             partial = Partial(tmp_path / "partial", NAME, SIZE)
         arrived = sum(min(CHUNK_BYTES, SIZE - at) for at in order[:place])
         assert sum(end - start for start, end in partial.missing) == SIZE - arrived
@@ -62,11 +64,14 @@ def test_after_a_refused_write_the_hash_is_of_what_is_in_the_file(tmp_path):
     """Other bytes sent in place of the refused chunk must be found out."""
     store = BlobStore(open_home(tmp_path / "home").blobs)
     partial = Partial(tmp_path / "partial", NAME, SIZE)
-    log = tmp_path / "partial" / f"{NAME}.{SIZE}.log"
-    log.mkdir()  # the record cannot be written
-    with pytest.raises(IsADirectoryError):
-        partial.store_chunk(0, DATA[:CHUNK_BYTES], store)
-    log.rmdir()
+    data = tmp_path / "partial" / f"{NAME}.{SIZE}.part"
+    data.mkdir()  # the chunk cannot be written
+    for offset in OFFSETS[:2]:
+        with pytest.raises(MaquetteError, match="disk failed") as caught:
+            partial.store_chunk(offset, DATA[offset : offset + CHUNK_BYTES], store)
+        assert caught.value.code == ErrorCode.INTERNAL
+    data.rmdir()
+    partial.reopen()
     partial.store_chunk(0, bytes(CHUNK_BYTES), store)
     for offset in OFFSETS[1:-1]:
         partial.store_chunk(offset, DATA[offset : offset + CHUNK_BYTES], store)
@@ -93,8 +98,33 @@ def test_a_torn_log_record_only_costs_its_chunk(tmp_path):
     store = BlobStore(tmp_path / "blobs")
     partial.store_chunk(0, DATA[:CHUNK_BYTES], store)
     partial.store_chunk(CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES], store)
+    partial.rest()
     log = next(tmp_path.glob("*.log"))
     log.write_bytes(log.read_bytes()[:-3])
+    assert Partial(tmp_path, NAME, SIZE).missing == ((CHUNK_BYTES, SIZE),)
+
+
+def test_the_log_lags_by_a_few_chunks_and_never_claims_what_is_not_written(tmp_path):
+    size = 3 * LOG_EVERY_CHUNKS * CHUNK_BYTES
+    partial = Partial(tmp_path, NAME, size)
+    chunk = bytes(CHUNK_BYTES)
+    for place in range(2 * LOG_EVERY_CHUNKS + 3):
+        partial.store_chunk(place * CHUNK_BYTES, chunk, BlobStore(tmp_path))
+        logged = (place + 1) // LOG_EVERY_CHUNKS * LOG_EVERY_CHUNKS
+        assert Partial(tmp_path, NAME, size).missing == ((logged * CHUNK_BYTES, size),)
+    partial.rest()
+    assert Partial(tmp_path, NAME, size).missing == partial.missing
+
+
+def test_a_log_that_cannot_grow_lags_and_refuses_nothing(tmp_path):
+    partial = Partial(tmp_path, NAME, SIZE)
+    store = BlobStore(open_home(tmp_path / "home").blobs)
+    log = tmp_path / f"{NAME}.{SIZE}.log"
+    log.mkdir()
+    partial.store_chunk(0, DATA[:CHUNK_BYTES], store)
+    partial.rest()
+    log.rmdir()
+    partial.rest()
     assert Partial(tmp_path, NAME, SIZE).missing == ((CHUNK_BYTES, SIZE),)
 
 
@@ -106,7 +136,7 @@ def test_what_is_no_chunk_of_the_blob_is_not_written(tmp_path, offset, length):
 
 def test_two_clients_never_share_a_partial(tmp_path):
     intake = Intake(tmp_path)
-    intake.open("a/../b", NAME, SIZE).store_chunk(0, DATA[:CHUNK_BYTES], BlobStore(tmp_path))
+    intake.open("a/../b", NAME, SIZE).partial.store_chunk(0, DATA[:CHUNK_BYTES], BlobStore(tmp_path))
     assert intake.open("other", NAME, SIZE).missing == ((0, SIZE),)
     assert {path.parent.parent for path in tmp_path.glob("*/*")} == {tmp_path}
 
@@ -138,7 +168,7 @@ def test_a_real_write_that_the_system_refuses_is_disk_full(tmp_path):
 import resource, signal
 from pathlib import Path
 from maquette_backend.server.blob_store import BlobStore
-from maquette_backend.server.intake import Partial
+from maquette_backend.server.partial import Partial
 from maquette_protocol.errors import MaquetteError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({CHUNK_BYTES // 2}, {resource.RLIM_INFINITY}))
