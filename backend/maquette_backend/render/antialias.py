@@ -51,7 +51,8 @@ def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: T
     """color [N,H,W,C], rast [N,H,W,4], pos [N,V,4] clip space, tri [F,3] → color [N,H,W,C] with blended silhouettes.
 
     Differentiable in ``color`` and, through where the edges lie, in ``pos``. A pixel whose centre is less than half a
-    pixel from a silhouette receives the share of the surface on its other side.
+    pixel from a silhouette receives the share of the surface on its other side. Colours change fast where a surface
+    turns away, so a moving edge is taken to uncover the colour at the edge, not that half a pixel inside.
     """
     n, h, w, channels = color.shape
     with torch.no_grad():
@@ -59,14 +60,41 @@ def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: T
         depth = torch.where(rast[..., 3] > 0, rast[..., 2], torch.inf).reshape(-1)
         samples = [_chosen(_crossings(segments, axis, (n, h, w)), depth, max(h, w)) for axis in (0, 1)]
     flat = color.reshape(-1, channels)
+    pixels = torch.cat([side for found in samples for side in (found.inside, found.outside)])
+    # one gather for all samples: each has a backward pass as costly as the whole image
+    colors = flat.index_select(0, pixels).split([len(f.segment) for f in samples for _ in range(2)])
     targets, shares = [], []
     for axis, found in enumerate(samples):
         offset = _edge_offset(pos, segments, found, axis, (h, w))
         share = -offset * found.direction - 0.5  # of the outside pixel if positive, else of the inside one
-        difference = flat.index_select(0, found.inside) - flat.index_select(0, found.outside)
+        weighted = (share * found.weight)[:, None]
+        with torch.no_grad():
+            beyond = _color_towards_edge(flat, found, axis, share + 0.5, depth, (h, w))
         targets.append(torch.where(share > 0, found.outside, found.inside))
-        shares.append((share * found.weight)[:, None] * difference)
+        difference = colors[2 * axis] - colors[2 * axis + 1]
+        shares.append(weighted * difference + (weighted - weighted.detach()) * beyond)
     return flat.index_add(0, torch.cat(targets), torch.cat(shares)).reshape(color.shape)
+
+
+def _color_towards_edge(
+    flat: Tensor, found: _Samples, axis: int, reach: Tensor, depth: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Colour at the edge minus that at the inside pixel's centre [K,C], ``reach`` [K] pixels away.
+
+    Extrapolated linearly from that pixel and the next one inwards; zero where the next is empty, outside the image or
+    beyond the surface's other end.
+    """
+    h, w = size
+    place, count, stride = (found.inside % w, w, 1) if axis == 0 else (found.inside % (h * w) // w, h, w)
+    inwards = place + found.direction
+    exists = (inwards >= 0) & (inwards < count)
+    following = torch.where(exists, found.inside + found.direction * stride, found.inside)
+    inside_of_pair = torch.full(depth.shape, -1, device=depth.device)
+    inside_of_pair[torch.minimum(found.inside, found.outside)] = found.inside
+    ends_between = inside_of_pair[torch.minimum(found.inside, following)] == found.inside
+    same_surface = torch.isfinite(depth[following]) & ~(ends_between & exists)
+    slope = flat.index_select(0, found.inside) - flat.index_select(0, following)
+    return torch.where(same_surface[:, None], slope * reach.clamp(0, 1)[:, None], 0.0)
 
 
 def _facing(pos: Tensor, tri: Tensor) -> Tensor:
