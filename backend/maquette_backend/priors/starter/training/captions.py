@@ -1,89 +1,152 @@
-"""Words for pictures: colour names that are measured, not believed, and captions in five phrasings."""
+"""Captions: many phrasings of what is known of a model, from all of it to the bare noun."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-CHANNEL_ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
-"""All orders of red, green and blue. Reordering a picture on mid grey gives a new, equally good one: only the
-colour word has to be measured again."""
-PHRASINGS = 5
-
-_SWATCHES: tuple[tuple[str, tuple[int, int, int]], ...] = (
-    ("black", (25, 25, 25)),
-    ("white", (235, 235, 235)),
-    ("grey", (130, 130, 130)),
-    ("brown", (110, 70, 40)),
-    ("beige", (215, 190, 150)),
-    ("red", (190, 30, 30)),
-    ("orange", (230, 130, 30)),
-    ("yellow", (235, 215, 60)),
-    ("green", (60, 130, 50)),
-    ("blue", (40, 80, 180)),
-    ("purple", (110, 50, 130)),
-    ("pink", (235, 140, 170)),
-    ("brown", (70, 45, 30)),
-    ("brown", (150, 100, 60)),
-    ("brown", (175, 120, 70)),
-    ("red", (130, 20, 25)),
-    ("green", (110, 160, 80)),
-    ("blue", (110, 150, 210)),
-    ("blue", (30, 40, 90)),
-    ("grey", (80, 80, 80)),
-    ("grey", (180, 180, 180)),
-    ("green", (35, 70, 30)),
+from maquette_backend.priors.starter.training.color_words import CHANNEL_ORDERS, ColorWords, color_word
+from maquette_backend.priors.starter.training.material_words import (
+    GOES_WITHOUT_SAYING,
+    IMPLY_COLOR,
+    Part,
+    material_noun,
 )
-_MOST_SAMPLES = 4000
-_SHADED_WHITE = 0.82
-"""Mean brightness that the renderer's light leaves of a white surface."""
+from maquette_backend.priors.starter.training.names import (
+    head_of,
+    listed,
+    plain_name,
+    synonyms,
+    with_article,
+)
+
+__all__ = ["CHANNEL_ORDERS", "Facts", "captions", "plain_name"]
+
+LEAST_PHRASINGS, MOST_PHRASINGS = 6, 14
+_PLACES = {"Kitchen": "kitchen", "Bathroom": "bathroom", "Bedroom": "bedroom", "Office": "office", "Exterior": "garden"}
+_PLACED_KINDS = frozenset({"chair", "armchair", "sofa", "stool", "table", "cabinet", "shelf", "lamp", "appliance"})
+_TAG_WORDS = {"Dining": "dining", "Pendant": "hanging", "Japanese": "japanese", "Toy": "toy", "Kid": "children's"}
+_MOSTLY = 0.45
+_AS_PLURAL = ("cushions", "armrests", "legs", "wheels", "pillows", "drawers", "doors", "flowers", "books")
 
 
-def color_word(colors: NDArray[np.floating]) -> str:
-    """The name of the commonest colour among [P,3] values 0..1: the swatch that is nearest most often."""
-    samples = colors[:: max(1, len(colors) // _MOST_SAMPLES)] * 255
-    swatches = np.array([rgb for _, rgb in _SWATCHES])
-    nearest = ((samples[:, None] - swatches[None]) ** 2).sum(-1).argmin(1)
-    votes: dict[str, int] = {}
-    for index in nearest:
-        word = _SWATCHES[index][0]
-        votes[word] = votes.get(word, 0) + 1
-    return max(votes, key=lambda word: votes[word])
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model that was not stretched."""
+
+    noun: str
+    kind: str
+    category: str
+    tags: tuple[str, ...]
+    materials: tuple[tuple[str, float], ...]
+    """Words and shares of what shows, the most visible first."""
+    parts: tuple[Part, ...]
+    proportion: str
+    """ "tall", "low" and so on, or empty."""
 
 
-def reordered_color_words(pictures: NDArray[np.uint8], measured: str) -> list[str]:
-    """One colour word per channel order; ``measured`` (from the albedo) for the first.
+def captions(facts: Facts, colors: ColorWords, order: int) -> tuple[str, ...]:
+    """6 to 14 phrasings for a model seen in the colours named, its channels in ``CHANNEL_ORDERS[order]``.
 
-    pictures [...,3] are shaded renders on mid grey; the background is left out, the shading roughly undone.
+    The first says all that is known, the last is the bare noun; informative ones are the majority.
     """
-    pixels = pictures.reshape(-1, 3)
-    foreground = pixels[np.abs(pixels.astype(int) - 128).max(-1) > 3].astype(float) / 255 / _SHADED_WHITE
-    words = [color_word(np.clip(foreground[:, order], 0, 1)) for order in CHANNEL_ORDERS[1:]]
-    return [measured, *words]
+    if facts.category == "Characters" and "Human" in facts.tags:
+        return _person(facts.noun, colors)
+    told = [_article(words) for words in _wanted(facts, colors, order) if words]
+    bare = _article(Wording(facts.noun))
+    distinct = [phrase for phrase in dict.fromkeys(told) if phrase != bare]
+    return (*distinct[: MOST_PHRASINGS - 1], bare)
 
 
-def plain_name(name: str) -> str:
-    """A catalogue name without brackets, punctuation and capitals."""
-    return re.sub(r"[^a-z0-9 \-]", "", re.sub(r"\(.*?\)", "", name.lower())).strip()
+@dataclass(frozen=True)
+class Wording:
+    """A noun, what stands before it and what comes after it."""
+
+    noun: str
+    before: tuple[str, ...] = ()
+    after: str = ""
 
 
-def captions(name: str, category: str, color: str, wooden: bool) -> list[str]:
-    """Five phrasings, from all that is known to the bare noun; training draws one per picture."""
-    noun = plain_name(name)
-    material = "wooden " if wooden and "wood" not in noun else ""
-    last = noun.split(" ")[-1]
-    head = last if last.isalpha() else noun
-    full = _with_article(f"{color} {material}{noun}")
+def _article(wording: Wording) -> str:
+    words = " ".join(filter(None, [*wording.before, wording.noun, wording.after]))
+    return with_article(words, wording.noun)
+
+
+def _wanted(facts: Facts, colors: ColorWords, order: int) -> list[Wording | None]:
+    """All phrasings but the bare noun, the best first; None where too little is known for one."""
+    noun, color = facts.noun, colors.main
+    shares = [(m, share) for m, share in facts.materials if order == 0 or m not in IMPLY_COLOR]
+    materials = [m for m, _ in shares if material_noun(m) not in noun]
+    # "a blue chrome chair" is wrong where blue is the seat and chrome the legs: only what shows most is an adjective
+    material = next((m for m, share in shares[:1] if share >= _MOSTLY and m in materials), "")
+    parts = _part_phrases(facts, color, order)
+    joint = "and" if " with " in noun else "with"
+    others = synonyms(noun)
+    head = head_of(noun).split(" ")[-1]
+    setting = _setting(facts)
     return [
-        full,
-        _with_article(f"{color} {noun}"),
-        _with_article(noun),
-        _with_article(f"{color} {head}"),
-        f"{full}, {category.lower()}",
+        Wording(noun, (facts.proportion, color, material), f"{joint} {listed(parts[:2])}" if parts else ""),
+        Wording(noun, (color, material)) if material else None,
+        Wording(noun, (f"{color} and {colors.second}",)) if colors.second else None,
+        *(Wording(noun, (color,), f"{joint} {part}") for part in parts[:2]),
+        *(Wording(other, (color, material if number else "")) for number, other in enumerate(others[:2])),
+        Wording(noun, (colors.shade, color)) if colors.shade else None,
+        Wording(noun, (facts.proportion, color)) if facts.proportion else None,
+        Wording(noun, (color,), f"made of {listed([material_noun(m) for m in materials])}") if materials else None,
+        Wording(noun, (color, setting)) if setting else None,
+        Wording(noun, (color,)),
+        Wording(head, (color,)),
+        *_fillers(noun, color, material),
     ]
 
 
-def _with_article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
+def _fillers(noun: str, color: str, material: str) -> list[Wording | None]:
+    """Turns of phrase that add no fact, for models of which little is known."""
+    return [
+        Wording(noun, (material,)) if material else None,
+        Wording(noun, (), f"in {color}"),
+        Wording(noun, (f"{color}-coloured",)),
+        Wording(noun, (f"mostly {color}",)),
+    ]
+
+
+def _part_phrases(facts: Facts, main: str, order: int) -> list[str]:
+    """ "a red seat", "drawers": with a colour where it is another than that of the whole."""
+    phrases = []
+    for part in facts.parts:
+        if part.word.rstrip("s") in facts.noun:
+            continue
+        color = ""
+        if part.rgb is not None:
+            color = color_word(np.array([part.rgb])[:, CHANNEL_ORDERS[order]] / 255)
+        if part.word in GOES_WITHOUT_SAYING and color in ("", main):
+            continue
+        words = f"{color} {part.word}" if color and color != main else part.word
+        phrases.append(words if part.word in _AS_PLURAL else with_article(words, part.word))
+    return phrases
+
+
+def _setting(facts: Facts) -> str:
+    """Where or for whom it is: "kitchen", "dining", or empty where that is said already or goes without saying."""
+    words = [word for tag, word in _TAG_WORDS.items() if tag in facts.tags]
+    if facts.kind in _PLACED_KINDS and facts.category in _PLACES:
+        words.append(_PLACES[facts.category])
+    return next((word for word in words if word not in facts.noun), "")
+
+
+def _person(noun: str, colors: ColorWords) -> tuple[str, ...]:
+    """Of people only what they wear has a colour that one would name."""
+    last = noun.split(" ")[-1]
+    clothes = f"{colors.main} and {colors.second}" if colors.second else colors.main
+    wordings = [
+        Wording(noun, (), f"in {clothes} clothes"),
+        Wording(last, (), f"in {colors.main} clothes"),
+        Wording("figure", (), f"of {with_article(noun, noun)}"),
+        Wording("person", (), f"in {clothes} clothes"),
+        Wording("person", (), f"dressed in {clothes}"),
+        Wording("human figure", (), f"in {colors.main} clothes"),
+        Wording("person"),
+        Wording(noun),
+    ]
+    return tuple(dict.fromkeys(_article(wording) for wording in wordings))

@@ -1,7 +1,8 @@
 """Makes the training data: ``python -m maquette_backend.priors.starter.training.data``.
 
-Fetches the furniture package, renders every model from 36 sides in colour and normals, measures its colour,
-words its captions, and keeps name, origin and licence of each model in ``index.json``.
+Fetches the furniture package, renders every model from 56 sides in colour, normals and coverage, measures what the
+captions say of it, and keeps name, origin, licence and captions of each model in ``index.json``. With ``--words``
+it only words what is rendered already, in seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import multiprocessing
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,35 +20,34 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from maquette_backend.priors.starter.text import TextEncoder, minilm_folder
-from maquette_backend.priors.starter.training.captions import (
-    CHANNEL_ORDERS,
-    PHRASINGS,
-    captions,
-    color_word,
-    reordered_color_words,
-)
 from maquette_backend.priors.starter.training.credits import write_credits
-from maquette_backend.priors.starter.training.dataset import IMAGES_FILE, ModelRecord, save_tables
-from maquette_backend.priors.starter.training.furniture_mesh import load_furniture
+from maquette_backend.priors.starter.training.dataset import (
+    CHANNELS,
+    IMAGES_FILE,
+    Rendered,
+    load_rendered,
+    save_index,
+    save_rendered,
+)
+from maquette_backend.priors.starter.training.describing import describe
+from maquette_backend.priors.starter.training.furniture_mesh import FurnitureMesh, load_furniture, stretched
 from maquette_backend.priors.starter.training.furniture_package import (
     FurnitureModel,
     furniture_models,
     obtain_furniture,
     package_record,
 )
+from maquette_backend.priors.starter.training.measuring import Measures, measure, palette
 from maquette_backend.priors.starter.training.rendering import render
-from maquette_backend.priors.starter.training.split import held_out_models
+from maquette_backend.priors.starter.training.viewpoints import draw_viewpoint
 
-VIEWS = 36
+VIEWS = 56
 SIZE = 64
 DEFAULT_CACHE = Path(".cache/prior")
-_ELEVATIONS_DEG = (0.0, 45.0)
-_DISTANCES = (1.8, 2.1)
+_STRETCH = 0.22
+"""A stretched mesh is scaled along each axis by exp(U(−.22, .22)), .80 to 1.25."""
 _LEAST_COVERED = 0.01
 """Share of the picture a model must cover on average; less is a ruler or a pane of glass."""
 _log = logging.getLogger(__name__)
@@ -54,72 +55,92 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RenderedModel:
-    """All views of one model."""
+    """All views of one model, and what is measured on those that show it as it was made."""
 
-    images: NDArray[np.uint8]  # [2,V,S,S,3]
-    cameras: NDArray[np.float32]  # [V,3]
-    color: str
-    wooden: bool
-    faces: int
+    images: NDArray[np.uint8]  # [V,7,S,S]
+    cameras: NDArray[np.float32]  # [V,4]
+    stretches: NDArray[np.float32]  # [V,3]
+    palette: NDArray[np.uint8]  # [P,3]
+    measures: Measures
 
 
-def render_model(seed: int, model: FurnitureModel, folder: Path) -> RenderedModel | str:
-    """All views of a model, or, in words, why it can't be used. ``seed`` places the cameras."""
+def render_model(model: FurnitureModel, folder: Path) -> RenderedModel | str:
+    """All views of a model, or, in words, why it can't be used. The model's path alone seeds its cameras."""
     try:
         with zipfile.ZipFile(folder / f"{model.archive}.sh3f") as archive:
             mesh = load_furniture(archive, model)
     except (ValueError, KeyError) as error:
         return f"{model.path}: {error}"
+    views = render_views(mesh, zlib.crc32(f"{model.archive}/{model.path}".encode()), VIEWS, SIZE)
+    if isinstance(views, str):
+        return f"{model.path}: {views}"
+    return views
+
+
+def render_views(mesh: FurnitureMesh, seed: int, views: int, size: int) -> RenderedModel | str:
+    """All views of a mesh; every second one stretched. Returns why not if it hardly shows."""
     random = np.random.default_rng(seed)
-    images = np.zeros((2, VIEWS, SIZE, SIZE, 3), np.uint8)
-    cameras = np.zeros((VIEWS, 3), np.float32)
+    images = np.zeros((views, CHANNELS, size, size), np.uint8)
+    cameras = np.zeros((views, 4), np.float32)
+    stretches = np.ones((views, 3), np.float32)
     samples: list[NDArray[np.float64]] = []
-    for view in range(VIEWS):
-        azimuth_deg = (view + random.random()) * 360 / VIEWS
-        elevation_deg = random.uniform(*_ELEVATIONS_DEG)
-        distance = random.uniform(*_DISTANCES)
-        picture = render(mesh, azimuth_deg, elevation_deg, distance, SIZE)
-        images[0, view], images[1, view] = picture.color, picture.normal
-        cameras[view] = azimuth_deg, elevation_deg, distance
-        samples.append(picture.albedo[::7])
-    covered = (np.abs(images[1].astype(np.int16) - 128).max(-1) > 2).mean()
+    materials: list[NDArray[np.int32]] = []
+    for view in range(views):
+        shape = mesh
+        if view % 2:
+            stretches[view] = np.exp(random.uniform(-_STRETCH, _STRETCH, 3))
+            shape = stretched(mesh, stretches[view].astype(np.float64))
+        viewpoint = draw_viewpoint(random, view, views, np.ptp(shape.positions, axis=0))
+        picture = render(shape, viewpoint, size)
+        images[view], cameras[view] = picture.channels(), viewpoint.row()
+        if view % 2 == 0:
+            samples.append(picture.albedo[::3])
+            materials.append(picture.material[::3])
+    covered = float(images[::2, 6].mean() / 255)
     if covered < _LEAST_COVERED:
-        return f"{model.path}: covers only {covered:.2%} of the picture"
-    color = color_word(np.concatenate(samples))
-    return RenderedModel(images, cameras, color, mesh.wooden, len(mesh.triangles))
+        return f"covers only {covered:.2%} of the picture"
+    colors = np.concatenate(samples)
+    measures = measure(mesh, colors, np.concatenate(materials), covered)
+    return RenderedModel(images, cameras, stretches, palette(colors, random), measures)
 
 
-def make_data(cache: Path, processes: int) -> Path:
-    """Renders everything into ``cache/views`` and returns that folder; a finished one is left as it is."""
+def make_data(cache: Path, processes: int, words_only: bool) -> Path:
+    """Renders everything into ``cache/views`` and returns that folder; finished pictures are left as they are."""
     target = cache / "views"
-    if target.exists():
-        _log.info("%s is there already; delete it to render again", target)
-        return target
     cache.mkdir(parents=True, exist_ok=True)
     folder = obtain_furniture(cache)
+    models = furniture_models(folder)
+    if words_only or target.exists():
+        _log.info("%s is there already and only worded again; delete it to render again", target)
+        _word(models, target)
+        return target
     _log.info("package %(file)s, sha256 %(sha256)s", package_record(cache))
     partial_target = cache / "views.partial"
     shutil.rmtree(partial_target, ignore_errors=True)
     partial_target.mkdir()
-    _render_all(furniture_models(folder), folder, partial_target, processes)
+    _render_all(models, folder, partial_target, processes)
+    _word(models, partial_target)
     partial_target.rename(target)
     return target
 
 
 def _render_all(models: list[FurnitureModel], folder: Path, target: Path, processes: int) -> None:
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = pool.map(partial(render_model, folder=folder), range(len(models)), models, chunksize=4)
-        rendered = list(_usable(zip(models, jobs, strict=True)))
-    shape = (2, len(rendered), VIEWS, SIZE, SIZE, 3)
+        jobs = pool.map(partial(render_model, folder=folder), models, chunksize=4)
+        kept = list(_usable(zip(models, jobs, strict=True)))
+    shape = (len(kept), VIEWS, CHANNELS, SIZE, SIZE)
     images = np.lib.format.open_memmap(target / IMAGES_FILE, "w+", np.uint8, shape)
-    for row, (_, views) in enumerate(rendered):
-        images[:, row] = views.images
+    for row, (_, views) in enumerate(kept):
+        images[row] = views.images
     images.flush()
-    records, wordings = zip(*(_describe(model, views) for model, views in rendered), strict=True)
-    cameras = np.stack([views.cameras for _, views in rendered])
-    save_tables(target, cameras, embed_captions(list(wordings)), records)
-    write_credits(target / "CREDITS.md", records)
-    _log.info("%d models, %d views", len(rendered), 2 * len(rendered) * VIEWS)
+    rendered = Rendered(
+        stretches=np.stack([views.stretches for _, views in kept]),
+        palettes=np.stack([views.palette for _, views in kept]),
+        measures=tuple(views.measures for _, views in kept),
+        paths=tuple((model.archive, model.path) for model, _ in kept),
+    )
+    save_rendered(target, np.stack([views.cameras for _, views in kept]), rendered)
+    _log.info("%d models, %d views", len(kept), len(kept) * VIEWS)
 
 
 def _usable(
@@ -134,48 +155,25 @@ def _usable(
             _log.info("%d models rendered, the last: %s", number, model.name)
 
 
-def _describe(model: FurnitureModel, views: RenderedModel) -> tuple[ModelRecord, list[list[str]]]:
-    """Its index row, and the captions for each channel order."""
-    words = reordered_color_words(views.images[0, ::4], views.color)
-    # other channel orders turn wood into no wood
-    wordings = [
-        captions(model.name, model.category, word, views.wooden and order == 0) for order, word in enumerate(words)
-    ]
-    record = ModelRecord(
-        archive=model.archive,
-        path=model.path,
-        name=model.name,
-        category=model.category,
-        creator=model.creator,
-        licence=model.licence,
-        holder=model.holder,
-        color=views.color,
-        wooden=views.wooden,
-        faces=views.faces,
-        held_out=(model.archive, model.path) in held_out_models(),
-        captions=tuple(wordings[0]),
-    )
-    return record, wordings
-
-
-def embed_captions(wordings: list[list[list[str]]]) -> Tensor:
-    """Captions [M][6][5] → sentence vectors [M,6,5,384]."""
-    flat = [caption for model in wordings for order in model for caption in order]
-    unique = sorted(set(flat))
-    vectors = TextEncoder(minilm_folder(), torch.device("cpu")).encode(unique)
-    row = {caption: number for number, caption in enumerate(unique)}
-    gathered = vectors[torch.tensor([row[caption] for caption in flat])]
-    return gathered.view(len(wordings), len(CHANNEL_ORDERS), PHRASINGS, -1)
+def _word(models: list[FurnitureModel], folder: Path) -> None:
+    """Writes index.json and the credits of what is rendered in ``folder``."""
+    rendered = load_rendered(folder)
+    known = {(model.archive, model.path): model for model in models}
+    rows = zip(rendered.paths, rendered.measures, rendered.palettes, strict=True)
+    records = [describe(known[path], measures, colors) for path, measures, colors in rows]
+    save_index(folder, records)
+    write_credits(folder / "CREDITS.md", records)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where all data go (about 1 GB)")
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where all data go (about 1.5 GB)")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--words", action="store_true", help="only word what is rendered already")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    _log.info("views in %s", make_data(arguments.cache, arguments.processes))
+    _log.info("views in %s", make_data(arguments.cache, arguments.processes, arguments.words))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ _SEE_THROUGH = 0.35
 _LEAST_KEPT = 0.3
 """If dropping glass leaves less than this share of the faces, the thing is made of glass: keep it."""
 _HOLE_ALPHA = 100
-_WOOD = re.compile("wood|oak|pine|teak|bois|madera|walnut|legno|holz")
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +27,7 @@ _log = logging.getLogger(__name__)
 class FurnitureMesh:
     """Y up, front at +Z, centred, longest side 1. Contiguous arrays, ready for the renderer."""
 
-    positions: NDArray[np.float64]  # [V,3]
+    positions: NDArray[np.float64]  # [V,3] only such as triangles use
     triangles: NDArray[np.int32]  # [F,3]
     normals: NDArray[np.float64]  # [N,3]
     corner_normals: NDArray[np.int32]
@@ -40,8 +38,26 @@ class FurnitureMesh:
     textures: NDArray[np.int64]
     """[M,4]: first texel, width, height, 1 if it has holes. A plain colour is a texture of one texel."""
     texels: NDArray[np.float64]  # [P,4] RGBA 0..255
-    wooden: bool
-    """A material or texture is named after wood."""
+    materials: tuple[str, ...]
+    """[M] what each row of ``textures`` is called: the material, then its texture file."""
+    parts: tuple[str, ...]
+    """Names of the model's groups and objects."""
+    see_through: bool
+    """Some of its faces were left out because one sees through them."""
+
+
+def stretched(mesh: FurnitureMesh, factors: NDArray[np.float64]) -> FurnitureMesh:
+    """The mesh scaled by ``factors`` [3] along x, y and z, then to longest side 1 again.
+
+    Normals go by the inverse transpose, which for a scaling along the axes is to divide.
+    """
+    normals = mesh.normals / factors
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return replace(
+        mesh,
+        positions=_unit_positions(mesh.positions * factors),
+        normals=np.ascontiguousarray(normals / np.maximum(lengths, 1e-12)),
+    )
 
 
 def load_furniture(archive: zipfile.ZipFile, model: FurnitureModel) -> FurnitureMesh:
@@ -58,15 +74,14 @@ def load_furniture(archive: zipfile.ZipFile, model: FurnitureModel) -> Furniture
     rotation = np.eye(3) if model.rotation is None else np.array(model.rotation).reshape(3, 3)
     textures, texels = _pack_textures(used, files)
     corners = obj.corners[kept]
-    triangles = corners[:, :, 0]
+    used_vertices, numbers = np.unique(corners[:, :, 0], return_inverse=True)
+    triangles = numbers.reshape(-1, 3)
     corner_uvs = np.where(_within(corners[:, :, 1], len(obj.uvs)), corners[:, :, 1], len(obj.uvs))
     has_normals: NDArray[np.bool_] = np.all(_within(corners[:, :, 2], len(obj.normals)), axis=1)
     corner_normals = np.where(has_normals[:, None], corners[:, :, 2], -1)
-    names = " ".join(
-        f"{name} {material.texture or ''}" for name, material in zip(obj.material_names, used, strict=True)
-    )
+    names = zip(obj.material_names, used, strict=True)
     return FurnitureMesh(
-        positions=_unit_positions(obj.positions @ rotation.T, triangles),
+        positions=_unit_positions(obj.positions[used_vertices] @ rotation.T),
         triangles=np.ascontiguousarray(triangles, np.int32),
         normals=obj.normals @ rotation.T if len(obj.normals) else np.zeros((1, 3)),
         corner_normals=np.ascontiguousarray(corner_normals, np.int32),
@@ -75,7 +90,9 @@ def load_furniture(archive: zipfile.ZipFile, model: FurnitureModel) -> Furniture
         face_texture=obj.face_material[kept],
         textures=textures,
         texels=texels,
-        wooden=_WOOD.search(names.lower()) is not None,
+        materials=tuple(f"{name} {material.texture or ''}".strip() for name, material in names),
+        parts=obj.parts,
+        see_through=bool((~kept).any()),
     )
 
 
@@ -131,10 +148,9 @@ def _texture(material: Material, files: _Files) -> NDArray[np.uint8]:
     return np.array([[[*channels, 255]]], np.uint8)
 
 
-def _unit_positions(positions: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    used = positions[np.unique(triangles)]
-    low, high = used.min(0), used.max(0)
-    if not np.isfinite(used).all() or (high - low).max() <= 0:
+def _unit_positions(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, high = positions.min(0), positions.max(0)
+    if not np.isfinite(positions).all() or (high - low).max() <= 0:
         raise ValueError("positions that are not finite, or all in one point")
     return np.ascontiguousarray((positions - (low + high) / 2) / (high - low).max())
 

@@ -35,6 +35,7 @@ class FurnitureModel:
     """Of the OBJ file in the archive; with ``archive`` it names the model for good."""
     name: str
     category: str
+    tags: tuple[str, ...]
     creator: str
     licence: str
     """SPDX identifier."""
@@ -81,8 +82,9 @@ def parse_catalog(text: str, archive: str) -> Iterator[FurnitureModel]:
         yield FurnitureModel(
             archive=archive,
             path=entry["model"].lstrip("/"),
-            name=entry["name"],
+            name=_unescaped(entry["name"]),
             category=entry["category"],
+            tags=tuple(tag.strip() for tag in entry.get("tags", "").split(",") if tag.strip()),
             creator=entry.get("creator", ""),
             licence=licence,
             holder=holder,
@@ -94,6 +96,11 @@ def _models_of(archive: Path) -> list[FurnitureModel]:
     with zipfile.ZipFile(archive) as opened:
         catalog = next(name for name in opened.namelist() if name.endswith("Catalog.properties"))
         return list(parse_catalog(opened.read(catalog).decode("latin1"), archive.stem))
+
+
+def _unescaped(text: str) -> str:
+    """Java properties write what Latin-1 lacks as ``\\u20ac``."""
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
 
 
 def _rotation(text: str | None) -> tuple[float, ...] | None:

@@ -1,4 +1,4 @@
-"""Renders furniture to small colour and camera-space normal pictures on mid grey: a z-buffer in numba.
+"""Renders furniture to small pictures of colour, camera-space normals and coverage: a z-buffer in numba.
 
 Its own small renderer and not the differentiable one, because training pictures need what that one has no use
 for: untrusted winding, textures with holes, and speed over derivatives.
@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette_backend.priors.starter.camera import TRAINED_FOV_DEG
 from maquette_backend.priors.starter.training.furniture_mesh import FurnitureMesh
+from maquette_backend.priors.starter.training.viewpoints import Viewpoint, camera_from_world
 
 _SUPERSAMPLING = 2
 _NEAR = 0.05
@@ -26,37 +26,43 @@ _LIGHT = np.array([-0.45, 0.60, 0.66]) / np.linalg.norm([-0.45, 0.60, 0.66])
 class Picture:
     color: NDArray[np.uint8]  # [size,size,3] row 0 at the top, mid grey background
     normal: NDArray[np.uint8]
-    """[size,size,3]: camera-space normal (right, up, towards the camera) as 127.5 + 127.5·n."""
+    """[size,size,3]: camera-space normal (right, up, towards the camera) as 127.5 + 127.5·n, background 128."""
+    coverage: NDArray[np.uint8]
+    """[size,size]: the share of the pixel that the object covers, 0..255."""
     albedo: NDArray[np.float64]  # [P,3] unshaded colours 0..1 of the covered samples
+    material: NDArray[np.int32]  # [P] rows of the mesh's textures
+
+    def channels(self) -> NDArray[np.uint8]:
+        """[7,size,size]: colour RGB, normal xyz, coverage."""
+        return np.concatenate([self.color, self.normal, self.coverage[..., None]], -1).transpose(2, 0, 1)
 
 
-def render(mesh: FurnitureMesh, azimuth_deg: float, elevation_deg: float, distance: float, size: int) -> Picture:
-    """One picture from an orbit camera: azimuth 0 sees the front (+Z), growing counter-clockwise from above."""
+def render(mesh: FurnitureMesh, viewpoint: Viewpoint, size: int) -> Picture:
+    """One picture from an orbit camera, ``size`` pixels square."""
     samples = size * _SUPERSAMPLING
-    camera_from_world = _look(azimuth_deg, elevation_deg)
-    seen = mesh.positions @ camera_from_world.T
-    seen[:, 2] -= distance
+    camera = camera_from_world(viewpoint.azimuth_deg, viewpoint.elevation_deg)
+    seen = mesh.positions @ camera.T
+    seen[:, 2] -= viewpoint.distance
     face = np.full((samples, samples), -1, np.int32)
     weights = np.zeros((samples, samples, 3))
-    focal = 1 / math.tan(math.radians(TRAINED_FOV_DEG) / 2)
+    focal = 1 / math.tan(math.radians(viewpoint.fov_y_deg) / 2)
     surface = (mesh.uvs, mesh.corner_uvs, mesh.face_texture, mesh.textures, mesh.texels)
     _rasterize(seen, mesh.triangles, *surface, focal, face, weights, np.zeros((samples, samples)))
     color, normal, albedo = (np.full((samples, samples, 3), 0.5) for _ in range(3))
-    shading = (camera_from_world, mesh.triangles, mesh.normals, mesh.corner_normals)
+    shading = (camera, mesh.triangles, mesh.normals, mesh.corner_normals)
     _shade(seen, *shading, *surface, _LIGHT, face, weights, color, normal, albedo)
-    return Picture(_downsample(color, size), _downsample(normal, size), albedo[face >= 0])
-
-
-def _look(azimuth_deg: float, elevation_deg: float) -> NDArray[np.float64]:
-    """Rows: the camera's right, up and backward axes in the world."""
-    a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
-    backward = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
-    right = np.array([math.cos(a), 0.0, -math.sin(a)])
-    return np.stack([right, np.cross(backward, right), backward])
+    covered = face >= 0
+    return Picture(
+        color=_downsample(color, size),
+        normal=_downsample(normal, size),
+        coverage=_downsample(covered[..., None].astype(np.float64), size)[..., 0],
+        albedo=albedo[covered],
+        material=mesh.face_texture[face[covered]],
+    )
 
 
 def _downsample(picture: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    blocks = picture.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3)
+    blocks = picture.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, -1)
     return (blocks.mean((1, 3)) * 255 + 0.5).astype(np.uint8)
 
 

@@ -28,6 +28,8 @@ class ObjFile:
     """[F,3,3]: for each triangle corner the position, uv and normal index; out of range (often −1) means none."""
     face_material: NDArray[np.int32]  # [F], into material_names
     material_names: tuple[str, ...]
+    parts: tuple[str, ...]
+    """Names of its groups and objects, sorted."""
     libraries: tuple[str, ...]
     """MTL files it names, relative to the OBJ."""
 
@@ -38,6 +40,7 @@ def parse_obj(text: str) -> ObjFile:
     polygons: list[list[str]] = []
     polygon_material: list[str] = []
     libraries: list[str] = []
+    parts: set[str] = set()
     material = ""
     for line in text.splitlines():
         keyword, rest = _statement(line)
@@ -48,6 +51,8 @@ def parse_obj(text: str) -> ObjFile:
             polygon_material.append(material)
         elif keyword == "usemtl":
             material = rest
+        elif keyword in ("g", "o"):
+            parts.add(rest)
         elif keyword == "mtllib":
             libraries.append(rest)
     names = sorted(set(polygon_material))
@@ -62,6 +67,7 @@ def parse_obj(text: str) -> ObjFile:
         corners=corners,
         face_material=np.repeat(per_polygon, fan_sizes),
         material_names=tuple(names),
+        parts=tuple(sorted(parts)),
         libraries=tuple(libraries),
     )
 
