@@ -10,9 +10,11 @@ one whole boundary at any slope, also where the outline of pixel-sized triangles
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from maquette_backend.render.edges import Topology
 
@@ -60,20 +62,47 @@ def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology: T
         depth = torch.where(rast[..., 3] > 0, rast[..., 2], torch.inf).reshape(-1)
         samples = [_chosen(_crossings(segments, axis, (n, h, w)), depth, max(h, w)) for axis in (0, 1)]
     flat = color.reshape(-1, channels)
-    pixels = torch.cat([side for found in samples for side in (found.inside, found.outside)])
-    # one gather for all samples: each has a backward pass as costly as the whole image
-    colors = flat.index_select(0, pixels).split([len(f.segment) for f in samples for _ in range(2)])
-    targets, shares = [], []
+    targets, shares, beyond = [], [], []
     for axis, found in enumerate(samples):
         offset = _edge_offset(pos, segments, found, axis, (h, w))
         share = -offset * found.direction - 0.5  # of the outside pixel if positive, else of the inside one
-        weighted = (share * found.weight)[:, None]
         with torch.no_grad():
-            beyond = _color_towards_edge(flat, found, axis, share + 0.5, depth, (h, w))
+            beyond.append(_color_towards_edge(flat, found, axis, share + 0.5, depth, (h, w)))
         targets.append(torch.where(share > 0, found.outside, found.inside))
-        difference = colors[2 * axis] - colors[2 * axis + 1]
-        shares.append(weighted * difference + (weighted - weighted.detach()) * beyond)
-    return flat.index_add(0, torch.cat(targets), torch.cat(shares)).reshape(color.shape)
+        shares.append(share * found.weight)
+    inside, outside = torch.cat([f.inside for f in samples]), torch.cat([f.outside for f in samples])
+    blended = _Blend.apply(flat, torch.cat(shares), torch.cat(beyond), torch.cat(targets), inside, outside)
+    return blended.reshape(color.shape)  # pyright: ignore[reportAttributeAccessIssue,reportOptionalMemberAccess]
+
+
+class _Blend(torch.autograd.Function):
+    """Adds ``share · (inside − outside)`` [K,C] to pixels ``target`` of ``flat`` [P,C].
+
+    The derivative by ``share`` sees ``beyond`` [K,C] on top of the inside colour. By hand, since each gather's own
+    derivative would be an image.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, flat: Tensor, share: Tensor, beyond: Tensor, target: Tensor, inside: Tensor, outside: Tensor
+    ) -> Tensor:
+        difference = flat.index_select(0, inside) - flat.index_select(0, outside)
+        ctx.save_for_backward(share, difference + beyond, target, inside, outside)
+        return flat.index_add(0, target, share[:, None] * difference)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator drops its signature
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, Tensor, None, None, None, None]:
+        share, uncovered, target, inside, outside = ctx.saved_tensors
+        to_target = gradients[0].index_select(0, target)
+        to_share = (to_target * uncovered).sum(1)
+        if not ctx.needs_input_grad[0]:
+            return None, to_share, None, None, None, None
+        to_color = share[:, None] * to_target
+        to_flat = gradients[0].index_add(0, torch.cat([inside, outside]), torch.cat([to_color, -to_color]))
+        return to_flat, to_share, None, None, None, None
 
 
 def _color_towards_edge(
@@ -89,10 +118,8 @@ def _color_towards_edge(
     inwards = place + found.direction
     exists = (inwards >= 0) & (inwards < count)
     following = torch.where(exists, found.inside + found.direction * stride, found.inside)
-    inside_of_pair = torch.full(depth.shape, -1, device=depth.device)
-    inside_of_pair[torch.minimum(found.inside, found.outside)] = found.inside
-    ends_between = inside_of_pair[torch.minimum(found.inside, following)] == found.inside
-    same_surface = torch.isfinite(depth[following]) & ~(ends_between & exists)
+    other_side = torch.isin(2 * found.inside + (found.direction < 0), 2 * found.inside + (found.direction > 0))
+    same_surface = exists & torch.isfinite(depth[following]) & ~other_side
     slope = flat.index_select(0, found.inside) - flat.index_select(0, following)
     return torch.where(same_surface[:, None], slope * reach.clamp(0, 1)[:, None], 0.0)
 
@@ -193,16 +220,16 @@ def _chosen(samples: _Samples, depth: Tensor, side_px: int) -> _Samples:
     """
     visible = (depth[samples.outside] > samples.depth) & torch.isfinite(depth[samples.inside])
     samples = _select(samples, visible)
-    pair = torch.minimum(samples.inside, samples.outside)
-    front = torch.zeros_like(depth).scatter_reduce_(0, pair, samples.nearness, "amax")
+    pairs, slot = torch.unique(torch.minimum(samples.inside, samples.outside), return_inverse=True)
+    front = torch.zeros(len(pairs), device=depth.device).scatter_reduce_(0, slot, samples.nearness, "amax")
     # pixel width at distance w is 2·w/(H·focal), with a focal length of about 2
-    samples = _select(samples, samples.nearness * (1 + _SAME_SURFACE_PX / side_px) >= front[pair])
-    pair = torch.minimum(samples.inside, samples.outside)
-    order = torch.arange(len(pair), device=pair.device)
+    near = samples.nearness * (1 + _SAME_SURFACE_PX / side_px) >= front[slot]
+    samples, slot = _select(samples, near), slot[near]
+    order = torch.arange(len(slot), device=slot.device)
     key = (((1 - samples.weight.double()) * _WEIGHT_STEPS).long() << 32) | order  # no order of execution changes it
-    best = torch.full(depth.shape, torch.iinfo(torch.int64).max, device=depth.device)
-    best.scatter_reduce_(0, pair, key, "amin")
-    return _select(samples, best[pair] == key)
+    best = torch.full(pairs.shape, torch.iinfo(torch.int64).max, device=depth.device)
+    best.scatter_reduce_(0, slot, key, "amin")
+    return _select(samples, best[slot] == key)
 
 
 def _edge_offset(pos: Tensor, segments: _Segments, found: _Samples, axis: int, size: tuple[int, int]) -> Tensor:

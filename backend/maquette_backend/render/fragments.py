@@ -67,7 +67,9 @@ class _Interpolation(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator drops its signature
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, None, Tensor | None]:
         attributes, rows, barycentrics = ctx.saved_tensors
         (to_value,) = gradients
         to_attributes, to_barycentrics = None, None
@@ -144,7 +146,9 @@ class _Rast(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator drops its signature
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor, None, None, None]:
         pixels, rows, centre, px, py, total, barycentrics = ctx.saved_tensors
         to_u, to_v = gradients[0].reshape(-1, 4).index_select(0, pixels)[:, :2].div(total[:, None]).unbind(1)
         along_x = to_u * (py[1] - py[2]) + to_v * (py[2] - py[0])

@@ -104,10 +104,26 @@ def render_views(
     lit = (albedo * shade[:, None]).clamp(max=1) * 2 - 1
     image = fragments.scatter(torch.cat([lit, normal_camera, torch.ones_like(shade)[:, None]], 1))
     image = rasterizer.antialias(image, rast, clip, triangles, topology or build_topology(triangles))
-    image = image.permute(0, 3, 1, 2).flip(2)
-    if supersample > 1:
-        image = functional.avg_pool2d(image, supersample)
+    image = box_filter(image, supersample).permute(0, 3, 1, 2).flip(2)
     return Rendering(image[:, :3], image[:, 3:6], image[:, 6:])
+
+
+def box_filter(image: Tensor, factor: int) -> Tensor:
+    """Mean of squares of ``factor`` px: [N,H·factor,W·factor,C] → [N,H,W,C]. Raises ValueError if they do not fit."""
+    n, height, width, channels = image.shape
+    if factor < 1 or height % factor or width % factor:
+        raise ValueError(f"an image of {width}x{height} px has no whole squares of {factor} px")
+    if factor == 1:
+        return image
+    # sums of slices: with few channels, several times faster on a CPU than pooling or a mean over two axes
+    rows = _sum_slices(image.reshape(n, height // factor, factor, width * channels), 2)
+    columns = _sum_slices(rows.reshape(n, height // factor, width // factor, factor, channels), 3)
+    return columns / factor**2
+
+
+def _sum_slices(values: Tensor, axis: int) -> Tensor:
+    first, *others = values.unbind(axis)
+    return sum(others, first)
 
 
 def _normals(fragments: Fragments, positions: Tensor, triangles: Tensor, cameras: Cameras, two_sided: bool) -> Tensor:
