@@ -11,30 +11,60 @@ from maquette_backend.render.choose import choose_rasterizer
 from maquette_backend.render.edges import build_topology
 from torch import Tensor
 
-from .surfaces import GradientReference, bumpy_torus, gradient_errors, gradient_reference, ring_of_cameras
+from .surfaces import (
+    HARSH,
+    SMOOTH,
+    GradientReference,
+    bumpy_torus,
+    gradient_errors,
+    gradient_references,
+    ring_of_cameras,
+)
 
 SIDE = 64
 
 
-@pytest.fixture(scope="module")
-def reference() -> GradientReference:
-    return gradient_reference(choose_rasterizer("cpu"), reference_px=512, bumps=6)
+@pytest.fixture(scope="module", params=[SMOOTH, HARSH], ids=lambda subject: subject.name)
+def references(request: pytest.FixtureRequest) -> list[GradientReference]:
+    return gradient_references(choose_rasterizer("cpu"), request.param, bumps=6, viewpoints=2)
 
 
 @pytest.mark.parametrize("white", [True, False])
-def test_gradient_matches_finite_differences(reference: GradientReference, white: bool) -> None:
-    errors = gradient_errors(choose_rasterizer("cpu"), reference, white=white)
+def test_gradient_matches_finite_differences(references: list[GradientReference], white: bool) -> None:
+    errors = gradient_errors(choose_rasterizer("cpu"), references, white=white, supersample=2)
     assert errors.rigid < 0.05
     assert errors.local < 0.12
 
 
-def test_without_antialias_the_outline_has_no_gradient(reference: GradientReference) -> None:
-    moving = reference.positions.clone().requires_grad_()
+def test_without_antialias_the_outline_has_no_gradient() -> None:
+    moving, triangles = bumpy_torus(100, 50)
+    moving.requires_grad_()
     rasterizer = choose_rasterizer("cpu")
-    rast = rasterizer.rasterize(to_clip(moving, reference.cameras.clip_from_world), reference.triangles, (SIDE, SIDE))
-    rasterizer.interpolate(reference.attributes[:, :1], rast, reference.triangles).sum().backward()
+    rast = rasterizer.rasterize(to_clip(moving, ring_of_cameras(1).clip_from_world), triangles, (SIDE, SIDE))
+    rasterizer.interpolate(torch.ones(len(moving), 1), rast, triangles).sum().backward()
     assert moving.grad is not None
     assert moving.grad.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("wall", [False, True])
+def test_a_moving_edge_uncovers_the_colour_at_the_edge(wall: bool) -> None:
+    """A wide square whose red falls linearly to its right edge; d(sum of red)/d(edge) is the red there, not inside."""
+    half, edge_red, slope = 0.5, 0.2, 4.0
+    corners = half * torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    shift = torch.tensor(0.3 / SIDE, requires_grad=True)
+    moved = torch.stack([corners[:, 0] + shift * (corners[:, 0] > 0), corners[:, 1]], 1)
+    clip = torch.cat([moved, torch.zeros(4, 1), torch.ones(4, 1)], 1)
+    red = edge_red + slope * (moved[1, 0].detach() - moved[:, 0])
+    tri = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    if wall:
+        behind = torch.tensor([[-1.0, -1, 0.5, 1], [1, -1, 0.5, 1], [1, 1, 0.5, 1], [-1, 1, 0.5, 1]])
+        clip, tri, red = torch.cat([clip, behind]), torch.cat([tri, tri + 4]), torch.cat([red, torch.zeros(4)])
+    rasterizer = choose_rasterizer("cpu")
+    rast = rasterizer.rasterize(clip[None].detach(), tri, (SIDE, SIDE))
+    image = rasterizer.interpolate(red[:, None].detach(), rast, tri)
+    blended = rasterizer.antialias(image, rast, clip[None], tri, build_topology(tri))
+    (got,) = torch.autograd.grad(blended.sum() * (2 / SIDE) ** 2, shift)
+    assert got.item() == pytest.approx(edge_red * 2 * half, rel=0.02)
 
 
 def coverage(corners: Tensor, w: Tensor) -> Tensor:
