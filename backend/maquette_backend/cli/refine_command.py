@@ -13,6 +13,8 @@ import trimesh
 from maquette_protocol.arrays import Array, array_from
 from maquette_protocol.checks import check_recipe
 from maquette_protocol.errors import ErrorCode, MaquetteError
+from maquette_protocol.messages import PromptReading
+from maquette_protocol.readings import sentences
 from maquette_protocol.recipe import ArrayRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json
 from PIL import Image
@@ -32,7 +34,12 @@ class DiskEvents:
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self._names = {subject.subject_id: subject.name for subject in recipe.subjects}
         self._folder = folder
+        self._recipe = recipe
         self.written: list[Path] = []
+
+    def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
+        for line in sentences(readings, self._recipe):
+            sys.stderr.write(f"\r{line}\n")
 
     def progress(self, progress: Progress) -> None:
         line = f"{progress.step}/{progress.steps} {progress.stage} {self._names.get(progress.subject_id, '')}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from maquette_protocol.messages import Verdict
 from torch import Tensor
 
 Modality = Literal["color", "normal", "joint", "surface"]
@@ -69,6 +70,17 @@ class Condition:
     data: Tensor
 
 
+@dataclass(frozen=True)
+class Familiarity:
+    """How well a prior knows what a text asks for."""
+
+    nearest: str
+    """The nearest thing it knows; empty where it can make nothing of the words."""
+    similarity: float
+    """To that thing, 0..1."""
+    verdict: Verdict
+
+
 class Prior(Protocol):
     """A pretrained diffusion model over images in −1..1, background mid grey (0), row 0 at the top.
 
@@ -116,4 +128,17 @@ class Prior(Protocol):
 
         Under ``surface`` normals and coverage come back as they were given.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsPrompts(Protocol):
+    """What a prior may have besides: it can say what it makes of a text. Check with ``isinstance``."""
+
+    def familiarity(self, text: str) -> Familiarity | None:
+        """How well it knows what ``text`` asks for; None where it cannot tell, as of most models."""
+        ...
+
+    def chars_read(self, text: str) -> int:
+        """Characters of ``text``, without blanks around it, that its encoder reads; the rest has no effect."""
         ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from maquette_protocol.messages import Stage
+from maquette_protocol.messages import PromptReading, Stage
 from maquette_protocol.recipe import ArrayRef
 from numpy.typing import NDArray
 
@@ -55,6 +55,10 @@ class RefinedSubject:
 
 class JobEvents(Protocol):
     """Receives what a job reports. Calls must return quickly; they never block on a client."""
+
+    def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
+        """What the prior makes of the prompts; told once, as soon as it is loaded, where it makes anything of them."""
+        ...
 
     def progress(self, progress: Progress) -> None: ...
     def preview_wanted(self) -> bool:

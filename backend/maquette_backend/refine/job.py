@@ -17,6 +17,7 @@ from maquette_backend.refine.memory import JobMemory
 from maquette_backend.refine.placement import Placement, place
 from maquette_backend.refine.plan import SubjectPlan, plan_subject
 from maquette_backend.refine.progress import ProgressReporter
+from maquette_backend.refine.prompts_read import prompts_read
 from maquette_backend.refine.subject_run import Cancelled, SubjectRun
 from maquette_backend.render.choose import choose_rasterizer
 
@@ -51,6 +52,9 @@ def refine_job(
     reporter.begin("preparing", recipe.subjects[0].subject_id)
     memory = JobMemory(checkpoints)
     prior = priors(recipe.prior)
+    readings = prompts_read(prior, recipe)
+    if readings:
+        events.prompts_read(readings)
     rasterizer = choose_rasterizer(prior.settings.device)
     for plan in plans:
         mesh = loaded[plan.subject.subject_id]

@@ -10,14 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from maquette_protocol import limits
 from maquette_protocol.arrays import Array, ref_size
 from maquette_protocol.errors import ErrorCode
-from maquette_protocol.messages import JobProgress, JobState, JobStatus, JobSummary, Preview
+from maquette_protocol.messages import JobProgress, JobState, JobStatus, JobSummary, Preview, PromptReading
 from maquette_protocol.plain import from_plain, to_plain
 from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes
 
-from ..workers.executor import Ended, Executor, Heard, Lost, Previewed, Progressed, RunJob, SetWish, WantPreviews
+from ..workers.executor import (
+    Ended,
+    Executor,
+    Heard,
+    Lost,
+    Previewed,
+    Progressed,
+    PromptsRead,
+    RunJob,
+    SetWish,
+    WantPreviews,
+)
 from .holdings import Holdings
 from .journal import MAX_DEATHS, JobRecord, Journal
 from .scheduler import Lease, Scheduler
@@ -56,6 +68,8 @@ class JobKeeper:
         self._jobs_folder = jobs_folder
         self._give_up_at_secs: dict[str, float] = {}
         self._previews: dict[str, bool] = {}
+        self._readings: dict[str, tuple[PromptReading, ...]] = {}
+        """Of unfinished jobs; a job that resumes after a restart tells them again."""
 
     def recover(self, now_unix_secs: float) -> None:
         """Take up what an earlier run of the backend left."""
@@ -185,8 +199,21 @@ class JobKeeper:
                 self._audience.progress(lease.owner, report.progress)
             else:
                 self._audience.preview(lease.owner, report.preview, heard.arrays)
+        elif isinstance(report, PromptsRead):
+            self._prompts_read(report)
         elif isinstance(report, Ended):
             self._ended(report, now_unix_secs)
+
+    def _prompts_read(self, report: PromptsRead) -> None:
+        lease = self._scheduler.lease_of(report.job_id)
+        if lease is None or lease.token != report.token:
+            return
+        # a worker's mistake must not make a status that cannot be sent
+        self._readings[report.job_id] = tuple(
+            replace(reading, nearest=reading.nearest[: limits.MAX_NAME_CHARS])
+            for reading in report.readings[: limits.MAX_SUBJECTS]
+        )
+        self._audience.status(lease.owner, self.status(lease.owner, report.job_id))
 
     def _ended(self, ended: Ended, now_unix_secs: float) -> None:
         lease = self._scheduler.lease_of(ended.job_id)
@@ -225,6 +252,7 @@ class JobKeeper:
         self._end(lease.job_id, lease.owner, status, now_unix_secs)
 
     def _end(self, job_id: str, owner: str, status: JobStatus, now_unix_secs: float) -> None:
+        status = replace(status, readings=self._readings.pop(job_id, ()))
         self._journal.end(job_id, status.state, json.dumps(to_plain(status)).encode(), now_unix_secs)
         self._give_up_at_secs.pop(job_id, None)
         self._previews.pop(job_id, None)
@@ -239,13 +267,14 @@ class JobKeeper:
         for job_id, position in self._scheduler.positions().items():
             record = self._journal.job(job_id)
             if record is not None:
-                self._audience.status(record.owner, JobStatus(job_id, "queued", position))
+                self._audience.status(record.owner, JobStatus(job_id, "queued", position, readings=self._readings.get(job_id, ())))
 
     def _status_of(self, record: JobRecord) -> JobStatus:
         if record.status is not None:
             return from_plain(JobStatus, json.loads(record.status))
         state: JobState = record.state
-        return replace(JobStatus(record.job_id, state), queue_position=self._position(record))
+        readings = self._readings.get(record.job_id, ())
+        return JobStatus(record.job_id, state, self._position(record), readings=readings)
 
     def _position(self, record: JobRecord) -> int:
         return self._scheduler.positions().get(record.job_id, 0) if record.state == "queued" else 0

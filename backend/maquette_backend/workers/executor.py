@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from maquette_protocol.arrays import Array
-from maquette_protocol.messages import JobProgress, Preview, SubjectResult
+from maquette_protocol.messages import JobProgress, Preview, PromptReading, SubjectResult
 from maquette_protocol.recipe import Recipe
 
 from ..refine.events import Wish
@@ -57,6 +57,15 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class PromptsRead:
+    """What the prior makes of the job's prompts."""
+
+    job_id: str
+    token: int
+    readings: tuple[PromptReading, ...]
+
+
+@dataclass(frozen=True)
 class Progressed:
     token: int
     progress: JobProgress
@@ -82,7 +91,7 @@ class Ended:
 
 
 Order = RunJob | SetWish | WantPreviews | Shutdown
-Report = Ready | Beat | Progressed | Previewed | Ended
+Report = Ready | Beat | PromptsRead | Progressed | Previewed | Ended
 
 
 @dataclass(frozen=True)

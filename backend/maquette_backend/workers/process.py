@@ -21,7 +21,7 @@ from maquette_protocol.messages import JobProgress, Preview
 from ..server.blob_store import BlobStore
 from ..server.home import open_home
 from .channel import read_message, write_message
-from .executor import Beat, Ended, Previewed, Progressed, Ready, RunJob, SetWish, Shutdown, WantPreviews
+from .executor import Beat, Ended, Previewed, Progressed, PromptsRead, Ready, RunJob, SetWish, Shutdown, WantPreviews
 from .runner import ChannelEvents, JobFunction, run_job
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PipeOutlet:
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
         self._changed = threading.Condition()
-        self._firm: list[Ready | Ended] = []
+        self._firm: list[Ready | PromptsRead | Ended] = []
         self._progress: Progressed | None = None
         self._preview: tuple[Previewed, Mapping[str, Array]] | None = None
         self._closing = False
@@ -50,6 +50,12 @@ class PipeOutlet:
         """A report that is never dropped. It ends the lossy ones before it."""
         with self._changed:
             self._progress, self._preview = None, None
+            self._firm.append(report)
+            self._changed.notify()
+
+    def prompts_read(self, report: PromptsRead) -> None:
+        """Never dropped either; the lossy reports go on."""
+        with self._changed:
             self._firm.append(report)
             self._changed.notify()
 

@@ -13,13 +13,13 @@ import numpy as np
 from maquette_protocol import limits
 from maquette_protocol.arrays import Array
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from maquette_protocol.messages import JobProgress, Preview, SubjectResult
+from maquette_protocol.messages import JobProgress, Preview, PromptReading, SubjectResult
 from maquette_protocol.recipe import MeshRef, Recipe
 
 from ..refine.events import ArrayReader, CheckpointStore, JobEvents, PreviewFrame, Progress, RefinedSubject, Wish
 from ..server.blob_store import BlobStore
 from .checkpoint import FileCheckpoints
-from .executor import Ended, Outcome, RunJob
+from .executor import Ended, Outcome, PromptsRead, RunJob
 
 if TYPE_CHECKING:  # a job that needs no prior runs without torch
     from ..priors.prior import Prior
@@ -44,6 +44,7 @@ class JobFunction(Protocol):
 class Outlet(Protocol):
     """Where the reports go. Lossy ones replace an older one that was not sent yet."""
 
+    def prompts_read(self, report: PromptsRead) -> None: ...
     def progress(self, token: int, progress: JobProgress) -> None: ...
     def preview(self, token: int, preview: Preview, arrays: Mapping[str, Array]) -> None: ...
     def preview_pending(self) -> bool: ...
@@ -87,6 +88,9 @@ class ChannelEvents:
         with self._lock:
             self.heeded = "cancel" if self._leaving else self._wish
             return self.heeded
+
+    def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
+        self._outlet.prompts_read(PromptsRead(self._order.job_id, self.token, readings))
 
     def progress(self, progress: Progress) -> None:
         eta = progress.eta_secs if np.isfinite(progress.eta_secs) else 0.0

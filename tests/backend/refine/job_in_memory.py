@@ -11,6 +11,7 @@ from maquette_backend.priors.load import load_prior
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine.events import PreviewFrame, Progress, RefinedSubject, Wish
 from maquette_backend.refine.job import refine_job
+from maquette_protocol.messages import PromptReading
 from maquette_protocol.recipe import IDENTITY, ArrayRef, Matrix4, MeshRef, Mode, Recipe, Stages, Subject
 from numpy.typing import NDArray
 
@@ -86,6 +87,10 @@ class Events:
     previews: list[PreviewFrame] = field(default_factory=list)
     results: list[RefinedSubject] = field(default_factory=list)
     asked: int = 0
+    readings: list[tuple[PromptReading, ...]] = field(default_factory=list)
+
+    def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
+        self.readings.append(readings)
 
     def progress(self, progress: Progress) -> None:
         self.reports.append(progress)

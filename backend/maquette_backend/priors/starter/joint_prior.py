@@ -8,10 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maquette_backend.priors.prior import Condition, Modality, Settings, Views
+from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
 from maquette_backend.priors.starter import network, picture, schedule
 from maquette_backend.priors.starter.conditioning import camera_features, no_camera
+from maquette_backend.priors.starter.familiarity import Bounds, KnownThings, load_known
 from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
+
+_FAMILIAR = Bounds(near=0.60, known=0.70)
+"""Set on half of the phrases in ``tests/backend/priors/familiarity_phrases.py``, measured on the other half."""
 
 
 class StarterPrior:
@@ -21,9 +25,10 @@ class StarterPrior:
     its latents: ``encode_image`` only scales.
     """
 
-    def __init__(self, folder: LoadedFolder, device: torch.device) -> None:
+    def __init__(self, folder: LoadedFolder, device: torch.device, known: Sequence[str] = ()) -> None:
         self._network = folder.network
         self._words = folder.words
+        self._known = KnownThings(known, folder.words.text_vectors, _FAMILIAR) if known else None
         self._device = device
         self._identity = f"starter:{folder.sha256[:16]}"
         self._settings = Settings(
@@ -52,6 +57,14 @@ class StarterPrior:
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """Token vectors [texts,32,128]; the empty text is the unconditional one. Cached per text."""
         return Condition(self._words.encode(texts))
+
+    def familiarity(self, text: str) -> Familiarity | None:
+        """How well it knows what ``text`` asks for; None if its folder names nothing that it knows."""
+        return None if self._known is None else self._known.judge(text)
+
+    def chars_read(self, text: str) -> int:
+        """Characters of ``text``, without blanks around it, that fit into the 32 tokens."""
+        return self._words.chars_read(text)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Pictures [B,7,64,64] in −1..1 → scaled, same shape, differentiable. ValueError on other sizes."""
@@ -109,4 +122,4 @@ class StarterPrior:
 
 def load_starter(device: torch.device, folder: Path = SHIPPED) -> StarterPrior:
     """The starter prior in ``folder``. Raises MaquetteError INTERNAL if it can't be used."""
-    return StarterPrior(load_folder(folder, device), device)
+    return StarterPrior(load_folder(folder, device), device, load_known(folder))

@@ -8,13 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maquette_backend.priors.prior import Condition, Modality, Settings, Views
+from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
 from maquette_backend.priors.starter import diffusion
 from maquette_backend.priors.starter.camera import CAMERA_SIZE, camera_vector
+from maquette_backend.priors.starter.familiarity import Bounds, KnownThings, load_known
 from maquette_backend.priors.starter.text import TextEncoder, minilm_folder
 from maquette_backend.priors.starter.weights import SHIPPED, LoadedWeights, load_weights
 
 _MODALITIES: tuple[Modality, ...] = ("color", "normal")
+_FAMILIAR = Bounds(near=0.55, known=0.65)
+"""Set on half of the phrases in ``tests/backend/priors/familiarity_phrases.py``, measured on the other half."""
 
 
 class StarterPrior:
@@ -24,9 +27,12 @@ class StarterPrior:
     falling times; strong guidance makes colour vivid first and blotchy next, so it is for the overall colour only.
     """
 
-    def __init__(self, weights: LoadedWeights, text_encoder: TextEncoder, device: torch.device) -> None:
+    def __init__(
+        self, weights: LoadedWeights, text_encoder: TextEncoder, device: torch.device, known: Sequence[str] = ()
+    ) -> None:
         self._denoiser = weights.denoiser
         self._text_encoder = text_encoder
+        self._known = KnownThings(known, text_encoder.encode, _FAMILIAR) if known else None
         self._device = device
         self._identity = f"starter:{weights.sha256[:16]}"
         self._settings = Settings(
@@ -56,6 +62,14 @@ class StarterPrior:
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """Unit vectors [texts,384]; the empty text is zeros, the unconditional condition. Cached per text."""
         return Condition(self._text_encoder.encode(texts))
+
+    def familiarity(self, text: str) -> Familiarity | None:
+        """How well it knows what ``text`` asks for; None if its folder names nothing that it knows."""
+        return None if self._known is None else self._known.judge(text)
+
+    def chars_read(self, text: str) -> int:
+        """Characters of ``text``, without blanks around it, that fit into the text encoder."""
+        return self._text_encoder.chars_read(text)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Images [B,3,size,size] in −1..1 → scaled pixels of the same shape, differentiable. ValueError on other sizes."""
@@ -102,4 +116,5 @@ class StarterPrior:
 
 def load_starter(device: torch.device, folder: Path = SHIPPED) -> StarterPrior:
     """The starter prior with the weights in ``folder``. Raises MaquetteError INTERNAL if they can't be used."""
-    return StarterPrior(load_weights(folder, device), TextEncoder(minilm_folder(), device), device)
+    encoder = TextEncoder(minilm_folder(), device)
+    return StarterPrior(load_weights(folder, device), encoder, device, load_known(folder))

@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from maquette_backend.priors.starter.reading import chars_read
+
 TEXT_SIZE = 384
 MAX_TOKENS = 256
 _LAYERS = 6
@@ -49,6 +51,10 @@ class TextEncoder:
             chunk = missing[start : start + _BATCH]
             self._cache.update(zip(chunk, self._sentence_vectors(chunk), strict=True))
         return torch.stack([self._cache[text] for text in stripped])
+
+    def chars_read(self, text: str) -> int:
+        """Characters of a text, without blanks around it, that fit into the encoder."""
+        return chars_read(self._tokenizer, text)
 
     def _sentence_vectors(self, texts: list[str]) -> Tensor:
         encodings = self._tokenizer.encode_batch(texts)

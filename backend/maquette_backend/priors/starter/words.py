@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.models.bert.modeling_bert import BertModel
+
+from maquette_backend.priors.starter.reading import chars_read
 
 TOKENS = 32
 """Every text is cut or padded to this many, its start and end marks included."""
@@ -38,9 +41,27 @@ class WordEncoder:
             self._cache.update(zip(chunk, self._vectors(chunk), strict=True))
         return torch.stack([self._cache[text] for text in stripped])
 
+    @torch.no_grad()
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors [texts,128], whose angles are what the encoder was taught of meaning. Not cached."""
+        stripped = [text.strip() for text in texts]
+        return torch.cat([self._means(stripped[at : at + _BATCH]) for at in range(0, len(stripped), _BATCH)])
+
+    def chars_read(self, text: str) -> int:
+        """Characters of a text, without blanks around it, that fit into the 32 tokens."""
+        return chars_read(self._tokenizer, text)
+
     def token_texts(self, text: str) -> list[str]:
         """The pieces that the 32 vectors of a text stand for, for reading attention maps."""
         return self._tokenizer.encode(text.strip()).tokens
+
+    def _means(self, texts: list[str]) -> Tensor:
+        encodings = self._tokenizer.encode_batch(texts)
+        longest = max(sum(encoding.attention_mask) for encoding in encodings)  # padding beyond it only takes time
+        tokens = torch.tensor([encoding.ids[:longest] for encoding in encodings], device=self._device)
+        mask = torch.tensor([encoding.attention_mask[:longest] for encoding in encodings], device=self._device)
+        hidden = self._bert(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        return F.normalize((hidden * mask[..., None]).sum(1), dim=-1)
 
     @torch.no_grad()
     def _vectors(self, texts: list[str]) -> Tensor:

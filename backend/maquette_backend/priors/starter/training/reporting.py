@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from maquette_backend.priors.starter.familiarity import save_known
 from maquette_backend.priors.starter.folder import save_folder
 from maquette_backend.priors.starter.training.checkpoint import Run, save_checkpoint
 from maquette_backend.priors.starter.training.sampling import sample_sheet
@@ -33,6 +34,8 @@ class Reporter:
     about: str
     text_from: Path
     """Where the pipeline's text encoder and tokenizer come from."""
+    known: tuple[str, ...] = ()
+    """What the run is shown, for the folder's list of what the prior knows."""
     intervals: Intervals = field(default_factory=Intervals)
     _losses: list[float] = field(default_factory=list)
     _saved_at_secs: float = 0.0
@@ -67,6 +70,7 @@ class Reporter:
     def write_folder(self, run: Run) -> None:
         """The averaged weights as a pipeline's folder, and a sheet of samples from it."""
         save_folder(self.folder / FOLDER, run.average, self.text_from)
+        save_known(self.folder / FOLDER, self.known)
         sample_sheet(self.folder / FOLDER, self.folder / SAMPLES_FILE)
 
     def _log(self, run: Run) -> None:

@@ -34,6 +34,7 @@ from maquette_backend.priors.starter.training.batches import (
 from maquette_backend.priors.starter.training.checkpoint import Counters, Run, load_checkpoint
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import load_views
+from maquette_backend.priors.starter.training.known import known_things
 from maquette_backend.priors.starter.training.reporting import CHECKPOINT_FILE, Reporter
 from maquette_backend.priors.starter.words import load_words
 
@@ -207,10 +208,11 @@ def _run(config: TrainConfig, budget: Budget, device: torch.device, arguments: a
     if checkpoint.exists():
         load_checkpoint(checkpoint, run, about)
         _log.info("going on from step %d", run.counters.step)
-    report = Reporter(arguments.out, about, arguments.text)
+    views = load_views(arguments.cache / "views")
+    report = Reporter(arguments.out, about, arguments.text, known_things(views.models))
     report.start(run)
     words = load_words(arguments.text, device)
-    train(run, training_pool(load_views(arguments.cache / "views")), words.encode, config, budget, report)
+    train(run, training_pool(views), words.encode, config, budget, report)
     report.finish(run)
 
 
