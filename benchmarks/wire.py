@@ -26,7 +26,7 @@ from maquette_protocol.version import MAJOR, MINOR
 from benchmarks.rows import Row
 
 BLOB_BYTES = 64 * 2**20
-REPEATS = 5
+REPEATS = 15
 PINGS = 500
 
 
@@ -35,20 +35,24 @@ def rows() -> list[Row]:
     # A home in memory where there is one: this is about the wire, and disks differ by a factor of ten.
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, _backend(Path(folder)) as connection:
-        return [_over_raw(connection), _ping_row(connection)]
+        return [_over_raw(connection, Path(folder)), _ping_row(connection)]
 
 
-def _over_raw(connection: Connection) -> Row:
+def _over_raw(connection: Connection, home: Path) -> Row:
     """Best of a few, turn by turn, so that both meet the same neighbours on the machine."""
     through, bare = [], []
     for _ in range(REPEATS):
         data = os.urandom(BLOB_BYTES)
         bare.append(_raw_secs(data))
         through.append(_upload_secs(connection, data))
+        # The next turn writes into the same memory. What a virtual machine touches for the first time it has to get from
+        # its host, which took up to 0.2 s for one blob; the bare sockets keep nothing and would never pay for that.
+        for stored in home.glob("blobs/??/*"):
+            stored.unlink()
     ratio = min(bare) / min(through)
     how = (
         f"64 MiB in 1 MiB chunks, window 8, CURVE, loopback, best of {REPEATS}: {min(through):.2f} s through the gateway "
-        f"(hash checked, stored in a home in memory), {min(bare):.2f} s between two bare sockets"
+        f"(hash checked, stored in memory that was used before), {min(bare):.2f} s between two bare sockets"
     )
     return Row("wire.over_raw_zmq", ratio, "ratio", ">= 0.8", ratio >= 0.8, how)
 

@@ -134,7 +134,7 @@ class Upload:
         return offset, self._data[offset : offset + chunk_length(offset, self.size)]
 
     def acknowledged(self, offset: int, complete: bool) -> None:
-        """The receiver has stored a chunk."""
+        """The receiver has taken a chunk in; only with ``complete`` is it sure to keep it."""
         self._on_the_way.discard(offset)
         self.complete = self.complete or complete
 

@@ -129,7 +129,7 @@ class BlobWanted:
 
 @dataclass(frozen=True)
 class ChunkStored:
-    """``complete`` once the whole blob is there and its hash was checked."""
+    """The chunk was taken in; ``complete`` once the whole blob is kept and its hash was checked."""
 
     sha256: str
     offset: int

@@ -21,6 +21,7 @@ from maquette_protocol.version import MAJOR, MINOR
 
 from ..priors.catalogue import prior_names
 from ..workers.local import DEFAULT_ENTRY, SILENT_SECS, LocalExecutor
+from .allocation import keep_freed_memory
 from .blob_store import BlobStore, free_bytes_of
 from .database import Database
 from .desk import Desk
@@ -64,6 +65,7 @@ def serve(options: ServeOptions) -> None:
     Raises:
         MaquetteError: the endpoint may not be bound, or another backend has the home.
     """
+    keep_freed_memory()
     home = open_home(options.home)
     clients = ClientKeys(home.keys)
     refuse_open_bind(options.endpoint, clients)
