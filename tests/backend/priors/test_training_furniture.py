@@ -13,7 +13,7 @@ from maquette_backend.priors.starter.training.furniture_package import Furniture
 from maquette_backend.priors.starter.training.wavefront import Material, parse_mtl, parse_obj
 from PIL import Image
 
-MODEL = FurnitureModel("Scopia", "a/b.obj", "Chair", "Office", "Scopia", "CC-BY-3.0", "Scopia", None)
+MODEL = FurnitureModel("Scopia", "a/b.obj", "Chair", "Office", (), "Scopia", "CC-BY-3.0", "Scopia", None)
 
 
 def archive(**files: bytes) -> zipfile.ZipFile:
@@ -22,6 +22,11 @@ def archive(**files: bytes) -> zipfile.ZipFile:
         for name, data in files.items():
             opened.writestr(f"a/{name.replace('_', '.')}", data)
     return zipfile.ZipFile(buffer)
+
+
+def test_groups_and_objects_name_the_parts() -> None:
+    text = "v 0 0 0\nv 1 0 0\nv 1 1 0\no legs\nf 1 2 3\ng seat cushion\nf 1 2 3\no legs\nf 1 2 3\n"
+    assert parse_obj(text).parts == ("legs", "seat cushion")
 
 
 def test_polygons_become_fans_and_all_index_styles_agree() -> None:
@@ -65,7 +70,8 @@ def test_a_model_is_centred_scaled_and_loses_glass_and_broken_faces() -> None:
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 3]]
     assert np.ptp(mesh.positions, axis=0).max() == pytest.approx(1)
     assert np.allclose(mesh.positions.min(0) + mesh.positions.max(0), 0)
-    assert mesh.wooden
+    assert mesh.materials == ("glass", "pine t.png")
+    assert mesh.see_through
     assert (mesh.corner_normals == -1).all()
     first, width, height, has_holes = mesh.textures[mesh.face_texture[0]]
     assert max(width, height) == 128
@@ -79,6 +85,18 @@ def test_a_thing_of_glass_is_kept_and_rotations_are_applied() -> None:
     mesh = load_furniture(glass, replace(MODEL, rotation=(0, 1, 0, -1, 0, 0, 0, 0, 1)))
     assert len(mesh.triangles) == 3
     assert np.ptp(mesh.positions, axis=0) == pytest.approx([1, 0.5, 0])
+
+
+def test_a_table_keeps_its_glass() -> None:
+    """Its vertex 5, which only the broken face names, is still left out."""
+    mesh = load_furniture(archive(b_obj=OBJ, m_mtl=MTL), replace(MODEL, name="Coffee Table"))
+    assert len(mesh.triangles) == 3
+    assert len(mesh.positions) == 4
+
+
+def test_vertices_that_no_triangle_uses_do_not_shift_the_model() -> None:
+    stray = load_furniture(archive(b_obj=OBJ.replace(b"f 2 3 9\n", b"v 99 99 99\n"), m_mtl=MTL), MODEL)
+    assert np.abs(stray.positions).max() == pytest.approx(0.5)
 
 
 def test_broken_pictures_leave_the_plain_colour() -> None:
@@ -95,10 +113,11 @@ def test_a_flat_point_and_nan_are_refused() -> None:
 def test_a_catalogue_gives_names_licences_and_rotations_in_order() -> None:
     text = (
         "id=x\nname#10=Oak (big) chair\nmodel#10=/k/oak.obj\ncategory#10=Office\ncreator#10=Kator Legaz\n"
-        "modelRotation#10=1 0 0 0 0 -1 0 1 0\nname#2=Lamp\nmodel#2=/k/lamp.obj\ncategory#2=Lights\n"
+        "modelRotation#10=1 0 0 0 0 -1 0 1 0\ntags#10=Seat, Old \nname#2=Lamp 5\\u20ac\ntags#2=\nmodel#2=/k/lamp.obj\ncategory#2=Lights\n"
     )
     lamp, chair = parse_catalog(text, "KatorLegaz")
-    assert (lamp.name, lamp.path, lamp.rotation, lamp.creator) == ("Lamp", "k/lamp.obj", None, "")
+    assert (lamp.name, lamp.path, lamp.rotation, lamp.creator) == ("Lamp 5€", "k/lamp.obj", None, "")
+    assert (chair.tags, lamp.tags) == (("Seat", "Old"), ())
     assert (chair.licence, chair.creator, chair.rotation) == (
         "CC-BY-3.0-US",
         "Kator Legaz",

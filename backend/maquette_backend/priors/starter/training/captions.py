@@ -25,7 +25,7 @@ __all__ = ["CHANNEL_ORDERS", "Facts", "captions", "plain_name"]
 
 LEAST_PHRASINGS, MOST_PHRASINGS = 6, 14
 _PLACES = {"Kitchen": "kitchen", "Bathroom": "bathroom", "Bedroom": "bedroom", "Office": "office", "Exterior": "garden"}
-_PLACED_KINDS = frozenset({"chair", "armchair", "sofa", "stool", "table", "cabinet", "shelf", "lamp", "appliance"})
+_PLACED_KINDS = frozenset({"chair", "armchair", "sofa", "stool", "table", "cabinet", "shelf", "lamp"})
 _TAG_WORDS = {"Dining": "dining", "Pendant": "hanging", "Japanese": "japanese", "Toy": "toy", "Kid": "children's"}
 _MOSTLY = 0.45
 _AS_PLURAL = ("cushions", "armrests", "legs", "wheels", "pillows", "drawers", "doors", "flowers", "books")
@@ -53,10 +53,12 @@ def captions(facts: Facts, colors: ColorWords, order: int) -> tuple[str, ...]:
     """
     if facts.category == "Characters" and "Human" in facts.tags:
         return _person(facts.noun, colors)
-    told = [_article(words) for words in _wanted(facts, colors, order) if words]
     bare = _article(Wording(facts.noun))
+    told = [_article(words) for words in _wanted(facts, colors, order) if words]
     distinct = [phrase for phrase in dict.fromkeys(told) if phrase != bare]
-    return (*distinct[: MOST_PHRASINGS - 1], bare)
+    fillers = (_article(words) for words in _fillers(facts.noun, colors.main))
+    missing = max(0, LEAST_PHRASINGS - 1 - len(distinct))
+    return (*distinct[: MOST_PHRASINGS - 1], *list(fillers)[:missing], bare)
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,17 @@ def _wanted(facts: Facts, colors: ColorWords, order: int) -> list[Wording | None
         Wording(noun, (color, setting)) if setting else None,
         Wording(noun, (color,)),
         Wording(head, (color,)),
-        *_fillers(noun, color, material),
+        Wording(noun, (material,)) if material else None,
+        Wording(noun, (), f"in {color}"),
     ]
 
 
-def _fillers(noun: str, color: str, material: str) -> list[Wording | None]:
+def _fillers(noun: str, color: str) -> list[Wording]:
     """Turns of phrase that add no fact, for models of which little is known."""
     return [
-        Wording(noun, (material,)) if material else None,
-        Wording(noun, (), f"in {color}"),
         Wording(noun, (f"{color}-coloured",)),
         Wording(noun, (f"mostly {color}",)),
+        Wording(noun, (), f"of {color} colour"),
     ]
 
 
@@ -146,6 +148,7 @@ def _person(noun: str, colors: ColorWords) -> tuple[str, ...]:
         Wording("person", (), f"in {clothes} clothes"),
         Wording("person", (), f"dressed in {clothes}"),
         Wording("human figure", (), f"in {colors.main} clothes"),
+        Wording(noun, (), f"dressed in {clothes}"),
         Wording("person"),
         Wording(noun),
     ]

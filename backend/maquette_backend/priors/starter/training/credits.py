@@ -16,8 +16,9 @@ _PREAMBLE = """# Credits of the starter prior's training data
 
 The starter prior was trained on renders of the 3D models below, as Debian distributes them in its package
 `sweethome3d-furniture` (origin: <http://www.sweethome3d.com/importModels.jsp>; most were converted to OBJ by
-Emmanuel Puybaret / eTeks). Changes: rendered to 64 × 64 pictures in colour and normals, captioned, and some
-pictures mirrored or with their colour channels reordered. No credited author endorses this project or its use.
+Emmanuel Puybaret / eTeks). Changes: some stretched along their axes, rendered to 64 × 64 pictures in colour and
+normals, captioned, and some pictures mirrored or with their colour channels reordered. No credited author endorses
+this project or its use.
 """
 
 

@@ -53,7 +53,7 @@ def facts_of(model: FurnitureModel, measures: Measures) -> Facts:
         kind=kind,
         category=model.category,
         tags=model.tags,
-        materials=() if unbuilt else main_materials(measures.materials, told),
+        materials=() if unbuilt else main_materials(kind, measures.materials, told),
         parts=parts_of(kind, measures.materials, measures.parts),
         proportion=proportion_word(kind, measures.extent),
     )

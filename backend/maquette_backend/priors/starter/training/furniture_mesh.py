@@ -70,7 +70,7 @@ def load_furniture(archive: zipfile.ZipFile, model: FurnitureModel) -> Furniture
         if data is not None:
             materials.update(parse_mtl(data.decode("latin1")))
     used = [materials.get(name, Material()) for name in obj.material_names]
-    kept = _kept_faces(obj, used)
+    kept = _kept_faces(obj, used, has_glass_top="table" in model.name.lower())
     rotation = np.eye(3) if model.rotation is None else np.array(model.rotation).reshape(3, 3)
     textures, texels = _pack_textures(used, files)
     corners = obj.corners[kept]
@@ -109,12 +109,12 @@ class _Files:
         return None if name is None else self._archive.read(name)
 
 
-def _kept_faces(obj: ObjFile, materials: list[Material]) -> NDArray[np.bool_]:
-    """Faces [F] that have all their vertices and are not see-through."""
+def _kept_faces(obj: ObjFile, materials: list[Material], has_glass_top: bool) -> NDArray[np.bool_]:
+    """Faces [F] that have all their vertices and are not see-through; a table without its glass is no table."""
     valid: NDArray[np.bool_] = np.all(_within(obj.corners[:, :, 0], len(obj.positions)), axis=1)
     opaque = np.array([material.opacity >= _SEE_THROUGH for material in materials])[obj.face_material]
     kept = valid & opaque
-    kept = valid if kept.sum() < _LEAST_KEPT * len(valid) else kept
+    kept = valid if has_glass_top or kept.sum() < _LEAST_KEPT * len(valid) else kept
     if not kept.any():
         raise ValueError("no face has all its vertices")
     return kept

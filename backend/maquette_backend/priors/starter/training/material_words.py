@@ -75,12 +75,12 @@ def material_word(name: str) -> str:
     return next((kind for kind, pattern in _TOKENS if any(re.fullmatch(pattern, word) for word in words)), "")
 
 
-def main_materials(materials: Sequence[MaterialShare], told: Sequence[str]) -> tuple[tuple[str, float], ...]:
+def main_materials(kind: str, materials: Sequence[MaterialShare], told: Sequence[str]) -> tuple[tuple[str, float], ...]:
     """What it is made of and how much of it shows, at most two: all that cover 15 %, and what its name ``told``."""
     shares: dict[str, float] = dict.fromkeys(told, 1.0)
     for material in materials:
         word = material_word(material.name)
-        if word:
+        if word and not (kind in _HARD_KINDS and word in _SOFT):
             shares[word] = min(1.0, shares.get(word, 0.0) + material.share)
     ranked = [word for word in sorted(shares, key=lambda word: -shares[word]) if shares[word] >= _LEAST_SHARE]
     if any(word in _WOOD_WORDS for word in ranked):
@@ -103,39 +103,35 @@ class Part:
     """Its colour if it has a material of its own that shows enough."""
 
 
-_PARTS: tuple[tuple[str, str, str, frozenset[str]], ...] = (
-    ("seat", "seat", r"seat|sit|asiento|zitting", frozenset({"chair", "armchair", "stool"})),
-    (
-        "cushion",
-        "cushions",
-        r"cushions?|cosins|cojines|cojin|coixi|cojoncillos|sofacushions",
-        frozenset({"chair", "armchair", "sofa", "stool"}),
-    ),
-    ("armrest", "armrests", r"armrests?", frozenset({"chair", "armchair"})),
-    (
-        "leg",
-        "legs",
-        r"legs?|feet|foot|patas|pata|potes|negrepotes",
-        frozenset({"chair", "armchair", "sofa", "stool", "table", "desk", "bed"}),
-    ),
-    ("wheel", "wheels", r"wheels?|ruedas", frozenset({"chair"})),
-    ("pillow", "pillows", r"pillows?", frozenset({"bed", "sofa"})),
-    ("mattress", "mattress", r"mattress|matress", frozenset({"bed"})),
-    ("blanket", "blanket", r"blanket|coverlet|sheet|cover|colcha|sobrecolchon", frozenset({"bed"})),
-    ("drawer", "drawers", r"drawers?", frozenset({"cabinet", "desk", "bed", "table", "sanitary"})),
-    ("door", "doors", r"doors?", frozenset({"cabinet"})),
-    ("mirror", "mirror", r"mirror|espejo", frozenset({"cabinet", "sanitary", "table"})),
-    ("counter", "worktop", r"counter|worktops?", frozenset({"cabinet", "sanitary"})),
-    ("top", "top", r"top|tabletop|desktop", frozenset({"table", "desk"})),
-    ("shade", "shade", r"shade|lampshade|pantalla", frozenset({"lamp"})),
-    ("base", "base", r"base|ceramicbase|foot", frozenset({"lamp"})),
-    ("pot", "pot", r"pot|maceta", frozenset({"plant"})),
-    ("flower", "flowers", r"flowers?|petals?|petalred", frozenset({"plant"})),
-    ("faucet", "faucet", r"faucet|tap|grifo", frozenset({"sanitary"})),
-    ("book", "books", r"books?|libros", frozenset({"shelf"})),
-    ("frame", "frame", r"frame|structure", frozenset({"chair", "bed", "sofa", "decoration"})),
+_SEATS = frozenset({"chair", "armchair", "sofa", "stool"})
+_CUSHION = r"cushions?|cosins|cojines|cojin|coixi|cojoncillos|sofacushions"
+_PARTS: tuple[tuple[str, str, frozenset[str]], ...] = (
+    ("seat", r"seat|sit|asiento|zitting", frozenset({"chair", "armchair", "stool"})),
+    ("cushion", _CUSHION, frozenset({"chair", "stool"})),
+    ("cushions", _CUSHION, frozenset({"armchair", "sofa"})),
+    ("armrests", r"armrests?", frozenset({"chair", "armchair"})),
+    ("legs", r"legs?|feet|foot|patas|pata|potes|negrepotes", _SEATS | {"table", "desk", "bed"}),
+    ("wheels", r"wheels?|ruedas", frozenset({"chair"})),
+    ("pillows", r"pillows?", frozenset({"bed", "sofa"})),
+    ("mattress", r"mattress|matress", frozenset({"bed"})),
+    ("blanket", r"blanket|coverlet|sheet|cover|colcha|sobrecolchon", frozenset({"bed"})),
+    ("drawers", r"drawers?", frozenset({"cabinet", "desk", "bed", "table", "sanitary"})),
+    ("doors", r"doors?", frozenset({"cabinet"})),
+    ("mirror", r"mirror|espejo", frozenset({"cabinet", "sanitary", "table"})),
+    ("worktop", r"counter|worktops?", frozenset({"cabinet", "sanitary"})),
+    ("top", r"top|tabletop|desktop", frozenset({"table", "desk"})),
+    ("shade", r"shade|lampshade|pantalla", frozenset({"lamp"})),
+    ("base", r"base|ceramicbase|foot", frozenset({"lamp"})),
+    ("pot", r"pot|maceta", frozenset({"plant"})),
+    ("flowers", r"flowers?|petals?|petalred", frozenset({"plant"})),
+    ("faucet", r"faucet|tap|grifo", frozenset({"sanitary"})),
+    ("books", r"books?|libros", frozenset({"shelf"})),
+    ("frame", r"frame|structure", frozenset({"chair", "bed", "sofa", "decoration"})),
 )
-"""Singular, the word said, pattern of a token, and the kinds that have such a part."""
+"""The word said, pattern of a token, and the kinds that have such a part."""
+_SOFT = frozenset({"fabric", "velvet", "leather", "paper"})
+_HARD_KINDS = frozenset({"table", "desk", "cabinet", "shelf", "appliance", "sanitary"})
+"""Kinds that no one would say are made of cloth or leather, whatever their textures are called."""
 GOES_WITHOUT_SAYING = frozenset({"seat", "base", "frame", "top", "legs"})
 """Parts worth no word but for their colour."""
 _SHOWS, _SHOWS_COLOR = 0.01, 0.06
@@ -145,14 +141,13 @@ _SHOWS, _SHOWS_COLOR = 0.01, 0.06
 def parts_of(kind: str, materials: Sequence[MaterialShare], groups: Sequence[str]) -> tuple[Part, ...]:
     """Parts that materials or groups are named after, those with a colour of their own first."""
     found: list[Part] = []
-    for _, word, pattern, kinds in _PARTS:
+    for word, pattern, kinds in _PARTS:
         if kind not in kinds:
             continue
         own = [m for m in materials if m.share >= _SHOWS and any(re.fullmatch(pattern, t) for t in tokens(m.name))]
         if own:
             colored = own[0].rgb if own[0].share >= _SHOWS_COLOR else None
-            if colored is not None or word not in GOES_WITHOUT_SAYING:
-                found.append(Part(word, colored))
+            found.append(Part(word, colored))
         elif word not in GOES_WITHOUT_SAYING and any(
             re.fullmatch(pattern, token) for group in groups for token in tokens(group)
         ):
