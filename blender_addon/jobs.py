@@ -14,7 +14,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import properties, scene_reading, scene_writing
-from ._protocol import errors, messages, recipe_text, version
+from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
 from .traffic import Changed, Delivered, EndJob, Event, Failed, FollowJob, PreviewShown, Progressed, StartJob, Uploading
@@ -36,6 +36,10 @@ class LiveJob:
     state: str = "uploading"
     queue_position: int = 0
     progress: messages.JobProgress | None = None
+    readings: tuple[messages.PromptReading, ...] = ()
+    """What the prior makes of the prompts, once it has said so."""
+    said: tuple[str, ...] = ()
+    """The same in sentences."""
     uploaded: float = 0.0
     """Fraction of the arrays sent."""
     error: errors.MaquetteError | None = None
@@ -114,6 +118,9 @@ def _job_id(event: Event) -> str:
 
 def _changed(context: bpy.types.Context, now: Runtime, job: LiveJob, status: messages.JobStatus) -> None:
     job.state, job.queue_position = status.state, status.queue_position
+    if status.readings and status.readings != job.readings:
+        job.readings = status.readings
+        job.said = readings.sentences(status.readings, recipe_text.recipe_from_json(job.recipe_json))
     if status.state == "failed":
         known = status.error_code in tuple(Code)
         code = Code(status.error_code) if known else Code.INTERNAL
@@ -156,7 +163,7 @@ def _close(context: bpy.types.Context, now: Runtime, job: LiveJob, *, forget_it:
 def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: tuple[Refined, ...]) -> None:
     """All results into the scene, as one undo step. A target that is gone keeps its result on the backend."""
     _close(context, now, job)
-    origin = scene_writing.Origin(job.job_id, job.recipe_json, _versions(now))
+    origin = scene_writing.Origin(job.job_id, job.recipe_json, _versions(now), _said_of_each(job))
     gone: list[TargetKey] = []
     for refined in subjects:
         key = next((key for key in job.targets if key.subject_id == refined.subject_id), None)
@@ -175,6 +182,14 @@ def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: t
         remember(context.scene, job)
     if job.delivered:
         scene_writing.push_undo(context, "Maquette: Refine")
+
+
+def _said_of_each(job: LiveJob) -> dict[str, str]:
+    """What the prior makes of each subject's prompt, by subject."""
+    recipe = recipe_text.recipe_from_json(job.recipe_json)
+    prompts = {subject.subject_id: subject.prompt for subject in recipe.subjects}
+    known = (one for one in job.readings if one.subject_id in prompts)
+    return {one.subject_id: readings.sentence(one, recipe.prior, prompts[one.subject_id]) for one in known}
 
 
 def _gone_error(job: LiveJob, gone: list[TargetKey]) -> errors.MaquetteError:

@@ -86,7 +86,7 @@ def _target_object(target: properties.MaquetteTarget) -> bpy.types.Object:
         )
     if thing.type != "MESH":
         raise _bad(Code.NOT_EDITABLE, f"{thing.name} is not a mesh.", "Convert it (Object > Convert > Mesh).")
-    if not target.prompt.strip():
+    if checks.is_blank(target.prompt):
         raise _bad(Code.EMPTY_PROMPT, f"{thing.name} has no prompt.", "Say in words what it should become.")
     return thing
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
@@ -33,6 +33,8 @@ _TRANSFORM = (
 )
 PREVIEW_SUFFIX = " (Maquette preview)"
 RESULT_SUFFIX = " refined"
+SAID = "maquette_prompt_reading"
+"""Custom property of a result: what the prior made of its prompt."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Origin:
     job_id: str
     recipe_json: str
     versions: str
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What the prior makes of each subject's prompt, by subject; told in the panel."""
 
 
 # ---- previews -------------------------------------------------------------------------------------
@@ -128,6 +132,8 @@ def accept(context: bpy.types.Context, target: bpy.types.Object, refined: Refine
     result["maquette_recipe"] = origin.recipe_json
     result["maquette_job"] = origin.job_id
     result["maquette_versions"] = origin.versions
+    if origin.said.get(refined.subject_id):
+        result[SAID] = origin.said[refined.subject_id]
     held = properties.notes(result)
     held.role, held.job_id, held.subject_id, held.original = "RESULT", origin.job_id, refined.subject_id, target
     _replace(context, target, result)

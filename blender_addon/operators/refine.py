@@ -72,19 +72,27 @@ def _await_backend(context: bpy.types.Context, now: pump.Runtime) -> None:
 
 def _await_job(context: bpy.types.Context, now: pump.Runtime, job: jobs.LiveJob) -> None:
     """Until the job has ended, with a line each second unless an observer shows progress; Ctrl-C cancels it."""
-    said_at, said = 0.0, ""
+    said_at, said, told = 0.0, "", job.said
     try:
         while now.job is job:
             now.tick(context)
             line = "" if now.observers else describe(job)
+            if job.said != told and not now.observers:
+                told = job.said
+                _say(*told)
             if line != said and time.monotonic() - said_at >= REPORT_SECS:
                 said_at, said = time.monotonic(), line
-                sys.stdout.write(f"Maquette: {line}\n")
-                sys.stdout.flush()
+                _say(line)
             time.sleep(0.01)
     except KeyboardInterrupt:
         jobs.end(context, now, keep=False)
         raise
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stdout.write(f"Maquette: {line}\n")
+    sys.stdout.flush()
 
 
 def describe(job: jobs.LiveJob) -> str:

@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import jobs, preferences, properties, pump
+from .. import jobs, preferences, properties, pump, scene_writing
 from .._protocol import errors
 from ..operators.refine import describe
 from ..operators.results import active_result
@@ -50,7 +50,7 @@ class MAQUETTE_PT_main(bpy.types.Panel):
             row.enabled = now.welcome is not None
             row.operator("maquette.refine", icon="MOD_REMESH")
         else:
-            _draw_job(layout, now.job)
+            _draw_job(layout, context, now.job)
         if now.welcome is None:
             _draw_missing_backend(layout, context, now)
         if now.last_error is not None:
@@ -59,13 +59,15 @@ class MAQUETTE_PT_main(bpy.types.Panel):
             _draw_result(layout, context)
 
 
-def _draw_job(layout: bpy.types.UILayout, job: jobs.LiveJob) -> None:
+def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: jobs.LiveJob) -> None:
     done = job.progress
     factor = done.step / max(done.steps, 1) if done else job.uploaded * 0.05
     layout.progress(factor=factor, type="BAR", text=short_progress(job))
     row = layout.row(align=True)
     row.operator("maquette.stop_and_keep", icon="CHECKMARK")
     row.operator("maquette.cancel", icon="X")
+    for line in job.said:
+        draw_lines(layout, context, line, icon="INFO")
 
 
 def short_progress(job: jobs.LiveJob) -> str:
@@ -121,3 +123,6 @@ def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     else:
         row.operator("maquette.toggle_original", text="Show Original", icon="HIDE_OFF")
     row.operator("maquette.discard_result", icon="TRASH")
+    said = result.get(scene_writing.SAID)
+    if isinstance(said, str):
+        draw_lines(layout, context, said, icon="INFO")

@@ -10,6 +10,8 @@ from .recipe import Recipe
 _PROMPT_SHOWN = 40
 _NEAREST_SHOWN = 40
 _MOST_SENTENCES = 3
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+"""A panel wraps sentences; a number and its unit stay together."""
 
 
 def sentence(reading: PromptReading, prior: str, prompt: str) -> str:
@@ -33,7 +35,7 @@ def _of(prompts: dict[str, str], reading: PromptReading) -> str:
 
 def _known(reading: PromptReading, prior: str, prompt: str) -> str:
     nearest = _short(reading.nearest, _NEAREST_SHOWN)
-    likeness = f"{nearest} ({min(max(reading.similarity, 0.0), 1.0):.0%})".replace("%", " %")
+    likeness = f"{nearest} ({100 * min(max(reading.similarity, 0.0), 1.0):.0f}{_NO_BREAK}%)"
     who, asked = f"The {prior} prior", f"“{_short(prompt, _PROMPT_SHOWN)}”"
     match reading.verdict:
         case None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Script:
     hold_at: int | None = None
     """Stay before this step until it is set to none."""
     fail_with: MaquetteError | None = None
+    readings: dict[str, messages.PromptReading] = field(default_factory=dict)
+    """By a subject's name; told after the first step, as a loaded prior does."""
     seen: list[object] = field(default_factory=list)
     """Every request, in order."""
 
@@ -130,7 +132,7 @@ class SmallBackend:
 
     def _attach(self, peer: session.PeerSession, seq: int, job: Job) -> None:
         peer.attach(job.job_id)
-        peer.answer(seq, job.status or messages.JobStatus(job.job_id, "running"))
+        peer.answer(seq, job.status or self._running(job))
 
     def _offer(self, peer: session.PeerSession, seq: int, offer: messages.OfferBlob) -> None:
         if offer.sha256 not in self.blobs:
@@ -155,6 +157,9 @@ class SmallBackend:
         if job.status is not None or job.step == self.script.hold_at:
             return
         job.step += 1
+        if job.step == 1:
+            for peer in self._peers.values():
+                peer.status(self._running(job))
         for peer in self._peers.values():
             for subject in job.recipe.subjects:
                 positions, triangles, uvs = self.refined(subject, job.step / self.script.steps)
@@ -196,7 +201,14 @@ class SmallBackend:
             same = subject.mode != "remesh"
             color = self._store(texture())
             results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color))
-        return messages.JobStatus(job.job_id, "finished", results=tuple(results))
+        return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
+
+    def _running(self, job: Job) -> messages.JobStatus:
+        return messages.JobStatus(job.job_id, "running", readings=self._readings(job) if job.step else ())
+
+    def _readings(self, job: Job) -> tuple[messages.PromptReading, ...]:
+        told = ((subject.subject_id, self.script.readings.get(subject.name)) for subject in job.recipe.subjects)
+        return tuple(replace(reading, subject_id=subject_id) for subject_id, reading in told if reading)
 
     def _store(self, array: np.ndarray) -> recipe.ArrayRef:
         ref = arrays.array_ref(array)

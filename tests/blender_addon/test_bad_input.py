@@ -54,8 +54,16 @@ def _no_prompt() -> None:
     scenes.cube(prompt="   ")
 
 
+def _invisible_prompt() -> None:
+    scenes.cube(prompt="\u200b\u00a0")
+
+
 def _long_prompt() -> None:
     scenes.cube(prompt="x" * 501)
+
+
+def _very_long_prompt() -> None:
+    scenes.cube(prompt="x" * 10_000)
 
 
 def _unknown_prior() -> None:
@@ -101,7 +109,9 @@ CASES = {
     "flattened by its scale": (_flat_scale, "zero_size", "Crate"),
     "over the triangle limit": (_over_the_limit, "too_many_triangles", "3,145,728"),
     "empty prompt": (_no_prompt, "empty_prompt", "Crate"),
+    "invisible prompt": (_invisible_prompt, "empty_prompt", "Crate"),
     "long prompt": (_long_prompt, "invalid_recipe", "501"),
+    "10,000 characters": (_very_long_prompt, "invalid_recipe", "“Crate” has 10000 characters; the limit is 500"),
     "unknown prior": (_unknown_prior, "unknown_prior", "starter"),
     "no camera": (_no_camera, "no_camera", "Orbit"),
     "orthographic camera": (_camera("ORTHO"), "no_camera", "perspective"),
@@ -176,6 +186,14 @@ def test_another_major_version(addon: Addon, backend: SmallBackend, monkeypatch:
     monkeypatch.setitem(hello, "major", 99)
     scenes.cube()
     _assert_refused(addon, "version_mismatch", "99")
+
+
+@pytest.mark.parametrize("prompt", ["红色的椅子", "красный стул", "كرسي", "🐉🔥 👩\u200d🚀", "???", " a chair ", "ein Stuhl"])
+def test_any_language_and_emoji_arrives_as_written(addon: Addon, connected: SmallBackend, prompt: str) -> None:
+    scenes.cube(prompt=prompt)
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    (job,) = connected.jobs.values()
+    assert job.recipe.subjects[0].prompt == prompt.strip()
 
 
 def _rewrite(backend: SmallBackend, **changes: str) -> None:

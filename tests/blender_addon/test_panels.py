@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import blender_scenes as scenes
 import bpy
 import pytest
 from driving import Addon, begin, pump_until
+from maquette_protocol import messages
 from small_backend import SmallBackend
 
 pytestmark = pytest.mark.blender
@@ -95,6 +97,74 @@ def test_while_a_job_runs_and_after(addon: Addon, connected: SmallBackend, capfd
     found = draw_panels(capfd)["MAQUETTE_PT_main"]
     assert "maquette.toggle_original" in found
     assert "maquette.discard_result" in found
+
+
+DRAGON = "The starter prior doesn't know “a dragon” well; nearest: statue (42 %)."
+
+
+def _lines(found: str) -> str:
+    """The drawn text without the line ends that the sidebar's width made, each blank an ordinary one."""
+    return " ".join(found.split())
+
+
+def test_how_well_the_prior_knows_a_prompt_is_said_while_it_runs_and_on_the_result(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scenes.cube(prompt="a dragon")
+    connected.script.readings = {"Crate": messages.PromptReading("", 8, "unknown", "statue", 0.42)}
+    connected.script.hold_at = 2
+    job = begin(addon)
+    assert "nearest" not in draw_panels(capfd)["MAQUETTE_PT_main"], "before the backend has said so"
+    pump_until(addon, lambda: job.said != ())
+    assert [_lines(line) for line in job.said] == [DRAGON]
+    assert DRAGON in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    assert DRAGON in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    # it stays with the result, in the file
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
+    assert DRAGON in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+
+
+def test_a_prior_that_says_nothing_leaves_the_panel_alone(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube(prompt="a dragon")
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.progress is not None)
+    assert "prior" not in draw_panels(capfd)["MAQUETTE_PT_main"]
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    assert "prior" not in draw_panels(capfd)["MAQUETTE_PT_main"]
+    assert "maquette_prompt_reading" not in bpy.data.objects["Crate"].maquette.result
+
+
+def test_a_prompt_that_was_cut_says_how_much_was_read(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube(prompt="a crate " * 50)
+    connected.script.readings = {"Crate": messages.PromptReading("", 120, "known", "crate", 1.0)}
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.said != ())
+    assert "Only the first 120 of 399 characters are used." in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+
+
+def test_a_job_found_again_says_it_again(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube(prompt="a dragon")
+    connected.script.readings = {"Crate": messages.PromptReading("", 8, "unknown", "statue", 0.42)}
+    connected.script.hold_at = 2
+    job = begin(addon)
+    now = addon("pump").runtime()
+    pump_until(addon, lambda: job.said != ())
+    now.job = None  # as after a restart of Blender
+    now.reconnect()
+    pump_until(addon, lambda: now.job is not None and now.job.said != ())
+    assert DRAGON in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
 
 
 def test_a_job_whose_backend_is_gone_says_so(

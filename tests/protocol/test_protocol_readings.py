@@ -20,9 +20,9 @@ def _reading(**changes: object) -> PromptReading:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "The starter prior doesn't know “a dragon” well; nearest: statue (42 %)."),
-        ({"verdict": "near"}, "The starter prior knows “a dragon” only roughly; nearest: statue (42 %)."),
-        ({"verdict": "known"}, "The starter prior knows “a dragon”: statue (42 %)."),
+        ({}, "The starter prior doesn't know “a dragon” well; nearest: statue (42\N{NO-BREAK SPACE}%)."),
+        ({"verdict": "near"}, "The starter prior knows “a dragon” only roughly; nearest: statue (42\N{NO-BREAK SPACE}%)."),
+        ({"verdict": "known"}, "The starter prior knows “a dragon”: statue (42\N{NO-BREAK SPACE}%)."),
         (
             {"nearest": "", "similarity": 0.0},
             "The starter prior can't read “a dragon”: it knows English words for things.",
@@ -52,7 +52,7 @@ def test_whatever_a_backend_sends_gives_one_short_line(
     reading = _reading(nearest=nearest, similarity=similarity, chars_read=chars_read, verdict=verdict)
     said = sentence(reading, "starter", prompt)
     assert len(said) <= 220
-    assert said.isprintable()
+    assert said.replace("\N{NO-BREAK SPACE}", "").isprintable()
     assert not verdict or said.endswith((".", "!"))
 
 
@@ -62,7 +62,7 @@ def test_doubt_comes_first_and_a_long_list_is_cut() -> None:
     readings = [_reading(subject_id=f"{n:032x}", verdict="known", chars_read=7) for n in range(5)]
     readings.append(_reading(subject_id=f"{5:032x}", chars_read=7))
     said = sentences(readings, recipe)
-    assert said[0] == "The starter prior doesn't know “thing 5” well; nearest: statue (42 %)."
+    assert said[0] == "The starter prior doesn't know “thing 5” well; nearest: statue (42\N{NO-BREAK SPACE}%)."
     assert len(said) == 4
     assert said[-1] == "And 3 more."
 
