@@ -135,6 +135,8 @@ def test_a_material_that_shows_little_is_no_adjective() -> None:
 def test_nothing_is_said_twice() -> None:
     box = Facts("wooden box", "other", "Kitchen", (), (("wooden", 1.0),), (), "")
     assert not any(phrase.count("wood") > 1 for phrase in captions(box, BROWN, 0))
+    small = Facts("child chair", "chair", "Kitchen", ("Kid",), (), (), "")
+    assert "a brown kitchen child chair" in captions(small, BROWN, 0)
     shelf = Facts("bookcase with books", "shelf", "Office", (), (), (Part("books", None),), "")
     assert not any(phrase.count("books") > 1 for phrase in captions(shelf, BROWN, 0))
 

@@ -134,7 +134,7 @@ def _setting(facts: Facts) -> str:
     words = [word for tag, word in _TAG_WORDS.items() if tag in facts.tags]
     if facts.kind in _PLACED_KINDS and facts.category in _PLACES:
         words.append(_PLACES[facts.category])
-    return next((word for word in words if word not in facts.noun), "")
+    return next((word for word in words if word.removesuffix("ren's") not in facts.noun), "")
 
 
 def _person(noun: str, colors: ColorWords) -> tuple[str, ...]:
