@@ -71,7 +71,7 @@ class Subject:
 
 SMOOTH = Subject("smooth", color_frequency=3.0, weight_cells=8)
 HARSH = Subject("harsh", color_frequency=8.0, weight_cells=16)
-"""Several bright and dark bands across the tube at 5 pixels a unit of phase, weights that change within 8 pixels."""
+"""Bands of about 7 pixels a radian at 128², and weights that change within 8 pixels."""
 _VIEWPOINTS = ((0.3, 0.5), (2.0, 0.2), (4.0, 1.0))
 """Azimuth and elevation; from the second, the near side hides the hole."""
 
