@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from maquette_backend.refine.events import PreviewFrame, Progress, RefinedSubject
+from maquette_protocol.messages import PromptReading
 
 
 def _log(name: str, line: str) -> None:
@@ -77,3 +78,10 @@ def burn_all_cores(recipe, read, events, checkpoints, priors) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while events.wish() == "go_on":
             list(pool.map(lambda _: matrix @ matrix, range(64)))
+
+
+def read_prompts(recipe, read, events, checkpoints, priors) -> None:
+    """Tells what a prior made of the prompts, then works as ``count_steps`` does."""
+    subject_id = recipe.subjects[0].subject_id
+    events.prompts_read((PromptReading(subject_id, 5, "unknown", "statue" * 100, 0.25),))
+    count_steps(recipe, read, events, checkpoints, priors)
