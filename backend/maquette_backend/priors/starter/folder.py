@@ -6,6 +6,7 @@ safetensors; any of them can be loaded alone, by diffusers and transformers, wit
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -16,8 +17,9 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from safetensors import SafetensorError
+from torch import nn
 
-from maquette_backend.priors.starter.network import channels_last
+from maquette_backend.priors.starter.network import on_device
 from maquette_backend.priors.starter.picture import FOLDED_CHANNELS
 from maquette_backend.priors.starter.schedule import scheduler_config
 from maquette_backend.priors.starter.words import WordEncoder, load_words
@@ -55,16 +57,16 @@ def load_folder(folder: Path, device: torch.device) -> LoadedFolder:
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         text = f"The starter prior's folder {folder} can't be used: {error}."
         raise MaquetteError(ErrorCode.INTERNAL, text, _REMEDY) from error
-    channels_last(network.to(device)).eval().requires_grad_(False)
+    on_device(network, device).eval().requires_grad_(False)
     return LoadedFolder(network, words, sha256)
 
 
 def save_folder(folder: Path, network: UNet2DConditionModel, text_from: Path) -> None:
     """Writes the pipeline; encoder and tokenizer are copied from ``text_from``. ``folder`` is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = UNet2DConditionModel.from_config(network.config)
-    half.load_state_dict(network.state_dict())
-    half.half().save_pretrained(folder / "unet", safe_serialization=True)
+    half = copy.deepcopy(network)
+    nn.Module.to(half, torch.device("cpu"), torch.float16)
+    half.save_pretrained(folder / "unet", safe_serialization=True)
     (folder / "scheduler").mkdir(exist_ok=True)
     _write_json(folder / "scheduler" / "scheduler_config.json", scheduler_config())
     _write_json(folder / "model_index.json", _INDEX)

@@ -76,7 +76,8 @@ def predict_velocity(network: nn.Module, noisy: Tensor, told: Condition) -> Tens
     return F.pixel_shuffle(predicted.float(), PATCH)
 
 
-def channels_last(module: _Module) -> _Module:
-    """The same module with its convolutions' weights stored channels last, which is faster on CPU and GPU."""
+def on_device(module: _Module, device: torch.device) -> _Module:
+    """The same module on ``device``, its convolutions' weights stored channels last, which is faster on CPU and GPU."""
+    nn.Module.to(module, device)  # in place; what diffusers and transformers make of it confuses type checkers
     # torch's own type stubs leave this keyword out
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

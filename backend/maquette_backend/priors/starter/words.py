@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.models.bert.modeling_bert import BertModel
 
+from maquette_backend.priors.starter.network import on_device
 from maquette_backend.priors.starter.reading import chars_read
 
 TOKENS = 32
@@ -26,7 +27,7 @@ class WordEncoder:
         tokenizer.enable_truncation(TOKENS)
         tokenizer.enable_padding(length=TOKENS)
         self._tokenizer = tokenizer
-        self._bert = bert.to(device).eval().requires_grad_(False)
+        self._bert = on_device(bert, device).eval().requires_grad_(False)
         self._device = device
         self._cache: dict[str, Tensor] = {}
 

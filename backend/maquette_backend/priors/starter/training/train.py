@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from maquette_backend.priors.starter import picture, schedule
 from maquette_backend.priors.starter.folder import SHIPPED, load_folder
-from maquette_backend.priors.starter.network import NetworkConfig, build_network, channels_last, predict_velocity
+from maquette_backend.priors.starter.network import NetworkConfig, build_network, on_device, predict_velocity
 from maquette_backend.priors.starter.training.batches import (
     Augmentation,
     Batch,
@@ -94,7 +95,7 @@ def start_run(config: TrainConfig, warm_start: Path | None = None, device: torch
         network = build_network(config.network)
     else:
         network = load_folder(warm_start, device).network
-    network = channels_last(network.to(device)).train().requires_grad_(True)
+    network = on_device(network, device).train().requires_grad_(True)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
@@ -128,7 +129,7 @@ def train(
     """Trains until the budget is spent; ``after_step`` is called with the run and the step's loss."""
     counters = run.counters
     on_gpu = run.network.device.type == "cuda"
-    fast = torch.compile(run.network) if on_gpu else run.network  # on two cores compiling costs more than it brings
+    fast = cast(nn.Module, torch.compile(run.network)) if on_gpu else run.network  # on two cores compiling costs more than it brings
     while (progress := budget.progress(counters)) < 1:
         before = time.monotonic()
         while progress >= config.stages[counters.stage].until:
