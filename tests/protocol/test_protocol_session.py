@@ -49,7 +49,7 @@ from maquette_protocol.session import (
     TransferMoved,
     Uploaded,
 )
-from protocol_pair import Pair, lose
+from protocol_pair import Backend, Pair, lose
 from protocol_samples import JOB, PREVIEW_ARRAYS, RECIPE, SUBJECT
 
 MIB = 1 << 20
@@ -353,6 +353,63 @@ def test_lost_chunks_and_answers_are_made_good(pair: Pair) -> None:
     assert of(Uploaded, pair.wait(60)) == [Uploaded(sha256)]
     assert len(seen) == 8
     assert bytes(pair.backend.blobs[sha256][0]) == data
+
+
+def test_chunks_acknowledged_and_lost_before_they_were_kept_are_sent_again(pair: Pair) -> None:
+    """A backend that is killed forgets what it had not written; the client has the bytes until ``complete``."""
+    data = blob(10)
+    sha256 = pair.client.upload(data)
+    for _ in range(2):
+        pair.turn()
+    acknowledged = pair.backend.chunks
+    assert 0 < acknowledged < 10
+    pair.backend = Backend()
+    pair.client.lose(MaquetteError(ErrorCode.UNREACHABLE, "killed"))
+    assert of(Uploaded, pair.wait(2)) == [Uploaded(sha256)]
+    assert pair.backend.chunks == 10
+    assert bytes(pair.backend.blobs[sha256][0]) == data
+
+
+def test_all_acknowledged_is_not_complete(pair: Pair) -> None:
+    """Two chunks are acknowledged and not kept: no ``Uploaded`` before they came once more."""
+    data = blob(10)
+    sha256 = pair.client.upload(data)
+    lost: set[int] = set()
+
+    def forgetful(envelope: Envelope) -> list[bytes] | None:
+        message = envelope.message
+        if isinstance(message, PutChunk) and message.offset in (0, 5 * MIB) and message.offset not in lost:
+            lost.add(message.offset)
+            answer = Envelope(ChunkStored(sha256, message.offset, False), 10**6 + len(lost), envelope.seq)
+            pair.client_events += pair.client.receive(encode(answer))
+            return None
+        return [bytes(frame) for frame in encode(envelope)]
+
+    pair.up = forgetful
+    assert of(Uploaded, pair.settle()) == [Uploaded(sha256)]
+    assert lost == {0, 5 * MIB}
+    assert pair.backend.chunks == 10
+    assert bytes(pair.backend.blobs[sha256][0]) == data
+
+
+def test_an_error_in_place_of_a_later_acknowledgement_fails_the_upload_with_it(pair: Pair) -> None:
+    data = blob(10)
+    sha256 = pair.client.upload(data)
+    take = pair.backend.handle
+
+    def full(peer: PeerSession, asked: Asked) -> None:
+        if isinstance(asked.message, PutChunk) and asked.message.offset >= 6 * MIB:
+            peer.refuse(asked.seq, MaquetteError(ErrorCode.DISK_FULL, "0 bytes free"))
+        else:
+            take(peer, asked)
+
+    pair.backend.handle = full
+    failed = of(TransferFailed, pair.settle())
+    assert [(event.sha256, event.error.code) for event in failed] == [(sha256, ErrorCode.DISK_FULL)]
+    pair.backend.handle = take
+    pair.client.upload(data)
+    assert of(Uploaded, pair.settle()) == [Uploaded(sha256)]
+    assert pair.backend.chunks == 10
 
 
 def test_damaged_blob_is_offered_and_sent_again_but_not_for_ever(pair: Pair) -> None:
