@@ -71,9 +71,9 @@ prior-data:  ## Fetch the CC0 and CC-BY models and render the training pictures
 	@$(SETUP) backend
 	$(BACKEND) -m maquette_backend.priors.starter.training.data
 
-prior-eval:  ## Measure the starter prior's gate on held-out models
+prior-eval:  ## Measure the starter prior's gate on held-out models: a table and sheets in out/prior; QUICK=1 for a look
 	@$(SETUP) backend
-	$(BACKEND) -m maquette_backend.priors.starter.training.evaluate
+	$(BACKEND) tools/prior_eval.py $(if $(QUICK),--effort quick)
 
 soak: setup  ## The end-to-end test again and again for TIMES=20 rounds
 	@for round in $$(seq $(or $(TIMES),20)); do echo "round $$round"; $(BLENDER) -m pytest -q tests/end_to_end; done

@@ -1,8 +1,7 @@
-"""Measures the starter prior: ``python -m maquette_backend.priors.starter.training.evaluate``.
+"""Measures the starter prior on models it never saw: the whole table of its gate, and sheets to look at.
 
-On models that training never saw: how much worse is v predicted under the captions of other models, or from a
-camera turned by 90°? A prior that ignores its conditions scores 1. Deterministic; the intervals are 95 %
-bootstrap intervals over models.
+Run by ``make prior-eval`` (tools/prior_eval.py, which brings refinement along: priors do not know who uses them).
+Everything is seeded; only the times of refinement's steps differ from run to run.
 """
 
 from __future__ import annotations
@@ -10,183 +9,257 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from maquette_backend.priors.starter.model import Denoiser
-from maquette_backend.priors.starter.training.batches import Batch, cameras_to_vectors
-from maquette_backend.priors.starter.training.captions import plain_name
+from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
+from maquette_backend.priors.starter.joint_prior import StarterPrior
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
-from maquette_backend.priors.starter.training.dataset import ViewSet, load_views, to_tensor
-from maquette_backend.priors.starter.training.sampling import sample_sheet
-from maquette_backend.priors.starter.training.split import with_unseen_names
-from maquette_backend.priors.starter.training.train import velocity_loss
-from maquette_backend.priors.starter.weights import SHIPPED, load_weights
+from maquette_backend.priors.starter.training.dataset import ViewSet, load_views
+from maquette_backend.priors.starter.training.evaluation import sheets
+from maquette_backend.priors.starter.training.evaluation.asking import SampleEffort, obtain_samples, questions
+from maquette_backend.priors.starter.training.evaluation.distillation import (
+    Colored,
+    Refine,
+    RefineEffort,
+    Reshaped,
+    coarse_subjects,
+    colored,
+    reshaped,
+    right_shares,
+)
+from maquette_backend.priors.starter.training.evaluation.judge import Judge
+from maquette_backend.priors.starter.training.evaluation.judge_training import JudgeEffort, Lesson
+from maquette_backend.priors.starter.training.evaluation.judges import (
+    cross_examine,
+    examine,
+    fronted_kinds,
+    kind_lesson,
+    obtain_judge,
+    side_lesson,
+)
+from maquette_backend.priors.starter.training.evaluation.losses import LossEffort, loss_rows
+from maquette_backend.priors.starter.training.evaluation.rows import Row, bootstrap_mean, markdown, wilson
+from maquette_backend.priors.starter.training.evaluation.sampled import (
+    color_rows,
+    copy_rows,
+    judge_rows,
+    kind_rows,
+    merged_sides,
+    side_rows,
+)
+from maquette_backend.priors.starter.training.evaluation.shapes import held_out_subjects
 
-GATES = {0.85: 1.15, 0.95: 1.30}
-"""Least ratio, shuffled over right caption, in colour, by diffusion time."""
-_BOOTSTRAPS = 2000
-_BATCH = 40
+PARTS = ("losses", "samples", "copies", "refinement")
+_STEP_TARGET_MS = 150.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How many pictures and noises each model is measured with."""
+    """How thoroughly everything is measured."""
 
-    views: int = 4
-    noises: int = 4
-    seed: int = 3
+    losses: LossEffort = field(default_factory=LossEffort)
+    samples: SampleEffort = field(default_factory=SampleEffort)
+    judges: JudgeEffort = field(default_factory=JudgeEffort)
+    refinement: RefineEffort = field(default_factory=RefineEffort)
+    folds: int = 3
+    """Of the judges' cross-examination; 0 for none."""
+    copies_every: int = 1
+    """Every how manieth training view copies are looked for in."""
+
+
+FULL = Effort()
+QUICK = Effort(
+    losses=LossEffort(views=2, noises=2),
+    samples=SampleEffort(per_kind=12, steps=20),
+    refinement=RefineEffort(subjects=6, geometry_steps=60, appearance_steps=60),
+    folds=0,
+    copies_every=4,
+)
+"""A look in a few minutes; the gate is the full effort."""
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """A line of the table: mean loss under a wrong condition over mean loss under the right one."""
+class Bench:
+    """What all parts work with."""
 
-    models: str
-    """``held out``, or ``unseen names``: those of them whose name occurs nowhere in training."""
-    modality: str
-    time: float
-    wrong: str
-    right_loss: float
-    ratio: float
-    low: float
-    high: float
-    """95 % bootstrap interval over models."""
+    folder: LoadedFolder
+    prior: StarterPrior
+    views: ViewSet
+    effort: Effort
+    cache: Path
+    """The training data; judges and samples are kept below it."""
+    out: Path
 
-
-@torch.no_grad()
-def model_losses(
-    denoiser: Denoiser, views: ViewSet, rows: Sequence[int], modality: int, time: float, effort: Effort
-) -> dict[str, NDArray[np.float64]]:
-    """Mean v-loss of each model in ``rows`` under ``right``, ``caption shuffled`` and ``camera + 90°``, same noise."""
-    strangers = strangers_of([views.models[row].name for row in rows], effort.views * effort.noises)
-    losses: dict[str, list[float]] = {"right": [], "caption shuffled": [], "camera + 90°": []}
-    samples = [(i, k) for i in range(len(rows)) for k in range(effort.views * effort.noises)]
-    for start in range(0, len(samples), _BATCH):
-        chunk = samples[start : start + _BATCH]
-        models = np.array([rows[i] for i, _ in chunk])
-        others = np.array([rows[strangers[i][k]] for i, k in chunk])
-        shots = np.array([_shot(views, rows[i], k % effort.views, effort) for i, k in chunk])
-        noise = np.stack([_noise(views, rows[i], k, effort) for i, k in chunk])
-        cameras = views.cameras[models, shots]
-        right = Batch(
-            clean=to_tensor(views.images[modality][models, shots]),
-            noise=torch.from_numpy(noise),
-            time=torch.full((len(chunk),), time),
-            text=views.texts[models, 0, 0],
-            camera=cameras_to_vectors(cameras),
-            modality=torch.full((len(chunk),), modality),
-        )
-        turned = cameras_to_vectors(cameras + np.array([90, 0, 0], np.float32))
-        variants = {
-            "right": right,
-            "caption shuffled": Batch(**{**vars(right), "text": views.texts[others, 0, 0]}),
-            "camera + 90°": Batch(**{**vars(right), "camera": turned}),
-        }
-        for name, batch in variants.items():
-            losses[name] += velocity_loss(denoiser, batch).tolist()
-    return {name: np.array(values).reshape(len(rows), -1).mean(1) for name, values in losses.items()}
+    @property
+    def kept(self) -> Path:
+        return self.cache / "judges"
 
 
-def bootstrap_ratio(wrong: NDArray[np.float64], right: NDArray[np.float64], seed: int) -> tuple[float, float, float]:
-    """mean(wrong)/mean(right) over models, and the 95 % interval when models are drawn anew."""
-    picks = np.random.default_rng(seed).integers(0, len(right), (_BOOTSTRAPS, len(right)))
-    ratios = wrong[picks].mean(1) / right[picks].mean(1)
-    low, high = np.percentile(ratios, (2.5, 97.5))
-    return float(wrong.mean() / right.mean()), float(low), float(high)
+@dataclass
+class Report:
+    """What is found, part by part."""
+
+    rows: list[Row] = field(default_factory=list)
+    details: dict[str, object] = field(default_factory=dict)
+    secs: dict[str, float] = field(default_factory=dict)
 
 
-def evaluate(denoiser: Denoiser, views: ViewSet, effort: Effort) -> list[Ratio]:
-    """The whole table."""
-    held_out = [model.held_out for model in views.models]
-    rows = [row for row, out in enumerate(held_out) if out]
-    unseen_rows = with_unseen_names([model.name for model in views.models], held_out)
-    groups = {"held out": np.full(len(rows), True), "unseen names": np.array([unseen_rows[row] for row in rows])}
-    table: list[Ratio] = []
-    for modality, label in enumerate(("color", "normal")):
-        for time in GATES:
-            losses = model_losses(denoiser, views, rows, modality, time, effort)
-            for group, members in groups.items():
-                right = losses["right"][members]
-                table += [
-                    Ratio(group, label, time, wrong, float(right.mean()), *bootstrap_ratio(values[members], right, 0))
-                    for wrong, values in losses.items()
-                    if wrong != "right"
-                ]
-            _log.info("measured %s at t = %g", label, time)
-    return table
+def measure_losses(bench: Bench, report: Report) -> None:
+    """Captions and cameras."""
+    report.rows += loss_rows(bench.folder.network, bench.folder.words.encode, bench.views, bench.effort.losses)
 
 
-def markdown(table: Sequence[Ratio]) -> str:
-    """The table as the model card shows it."""
-    lines = [
-        "| models | pictures | t | wrong condition | loss ratio | 95 % interval | gate |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in table:
-        lines.append(
-            f"| {row.models} | {row.modality} | {row.time:g} | {row.wrong} | {row.ratio:.3f} | "
-            f"{row.low:.3f} – {row.high:.3f} | {_gate(row)} |"
-        )
-    return "\n".join(lines)
+def measure_samples(bench: Bench, report: Report) -> None:
+    """Kind, colour and side of samples, and the judges themselves."""
+    effort = bench.effort.samples
+    asked = questions(effort)
+    samples = obtain_samples(bench.prior, asked, effort, bench.kept)
+    kinds = kind_rows(_judge(bench, "kinds"), samples, asked)
+    colors = color_rows(samples, asked, bench.views)
+    sides = side_rows(_judge(bench, "sides"), samples, asked, bench.views)
+    judges = [row for name in ("kinds", "sides") for row in _judge_rows(bench, name)]
+    report.rows += [*kinds.rows, *colors.rows, *sides.rows, *judges]
+    for name, judgement in (("kinds", kinds), ("colors", colors), ("sides", sides)):
+        report.details[f"confusion of {name}"] = judgement.confusion
+    sheets.kinds_sheet(bench.out / "samples_by_kind.png", samples, asked, kinds.right)
+    sheets.colors_sheet(bench.out / "samples_by_color.png", samples, asked, colors.right)
+    fronted = fronted_kinds(bench.views.models)
+    sheets.sides_sheet(bench.out / "samples_by_side.png", samples, asked, sides.right, fronted)
 
 
-def _gate(row: Ratio) -> str:
-    if (row.models, row.modality, row.wrong) != ("held out", "color", "caption shuffled"):
-        return ""
-    return f"≥ {GATES[row.time]:g}: {'holds' if row.ratio >= GATES[row.time] else 'fails'}"
+def measure_copies(bench: Bench, report: Report) -> None:
+    """The training pictures nearest to samples."""
+    effort = bench.effort.samples
+    asked = questions(effort)
+    samples = obtain_samples(bench.prior, asked, effort, bench.kept)
+    report.rows += copy_rows(_judge(bench, "kinds"), samples, asked, bench.views, bench.effort.copies_every)
 
 
-def strangers_of(names: Sequence[str], count: int) -> list[list[int]]:
-    """``count`` models of other names for each model, spread evenly over the shuffled list.
-
-    Many, because one pairing alone moves the ratio by a few per cent. Raises ValueError if all bear one name.
-    """
-    order = np.random.default_rng(3).permutation(len(names)).tolist()
-    plain = [plain_name(name) for name in names]
-    if len(set(plain)) < 2:
-        raise ValueError(f"shuffled captions need models of at least two names, not only {set(plain)}")
-    strangers: list[list[int]] = [[] for _ in names]
-    for place, model in enumerate(order):
-        others = [other for other in order[place:] + order[:place] if plain[other] != plain[model]]
-        strangers[model] = [others[number * len(others) // count] for number in range(count)]
-    return strangers
-
-
-def _shot(views: ViewSet, row: int, number: int, effort: Effort) -> int:
-    return int(np.random.default_rng((effort.seed, row)).permutation(views.images.shape[2])[number])
+def measure_refinement(bench: Bench, report: Report, refine: Refine) -> None:
+    """Colour on held-out meshes, shape on coarse ones."""
+    effort = bench.effort.refinement
+    subjects = held_out_subjects(bench.cache, bench.views.models)
+    painted = colored(subjects, refine, effort)
+    moved = reshaped(coarse_subjects(subjects, effort.subjects), refine, _judge(bench, "kinds"), effort)
+    report.rows += [_colored_row(painted, effort), *_reshaped_rows(moved, effort)]
+    report.details["refined colors"] = {one.prompt: one.found for one in painted}
+    report.details["refined shapes"] = {one.name: _figures(one) for one in moved}
+    step_ms = float(np.median([one.step_ms for one in painted]))
+    report.details["step of colour, ms, median under the present load"] = step_ms
+    sheets.colored_sheet(bench.out / "refined_color.png", painted)
+    sheets.reshaped_sheet(bench.out / "refined_shape.png", moved)
 
 
-def _noise(views: ViewSet, row: int, number: int, effort: Effort) -> NDArray[np.float32]:
-    size = views.images.shape[3]
-    return np.random.default_rng((effort.seed, row, number)).standard_normal((3, size, size), np.float32)
+def evaluate(bench: Bench, parts: Sequence[str], refine: Refine) -> Report:
+    """The asked parts, in the order of ``PARTS``; what each took is kept beside them."""
+    measures: dict[str, Callable[[Report], None]] = {
+        "losses": lambda report: measure_losses(bench, report),
+        "samples": lambda report: measure_samples(bench, report),
+        "copies": lambda report: measure_copies(bench, report),
+        "refinement": lambda report: measure_refinement(bench, report, refine),
+    }
+    report = Report()
+    for part in PARTS:
+        if part in parts:
+            start = time.monotonic()
+            measures[part](report)
+            report.secs[part] = time.monotonic() - start
+            _log.info("%s measured in %.0f s", part, report.secs[part])
+    return report
 
 
-def main() -> None:
-    """The command line."""
+def write(bench: Bench, report: Report) -> None:
+    """evaluation.json and evaluation.md, the same for the same weights; times go to times.json."""
+    bench.out.mkdir(parents=True, exist_ok=True)
+    details = {name: value for name, value in report.details.items() if "ms" not in name.split(", ")}
+    found = {
+        "weights_sha256": bench.folder.sha256,
+        "effort": asdict(bench.effort),
+        "rows": [asdict(row) | {"verdict": row.verdict} for row in report.rows],
+        **details,
+    }
+    _write(bench.out / "evaluation.json", json.dumps(found, indent=1, ensure_ascii=False).replace("NaN", "null"))
+    _write(bench.out / "evaluation.md", markdown(report.rows))
+    times = {name: value for name, value in report.details.items() if name not in details}
+    _write(bench.out / "times.json", json.dumps({"secs": report.secs, **times}, indent=1))
+
+
+def main(refine_with: Callable[[StarterPrior], Refine]) -> None:
+    """The command line; ``refine_with`` makes refinement under a prior."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where `data` put the views")
-    parser.add_argument("--weights", type=Path, default=SHIPPED, help="folder of the weights to measure")
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where `make prior-data` put the views")
+    parser.add_argument("--folder", type=Path, default=SHIPPED, help="folder of the prior to measure")
     parser.add_argument("--out", type=Path, default=Path("out/prior"))
+    parser.add_argument("--effort", choices=("quick", "full"), default="full")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
-    loaded = load_weights(arguments.weights, torch.device("cpu"))
-    table = evaluate(loaded.denoiser, load_views(arguments.cache / "views"), Effort())
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    report = {"weights_sha256": loaded.sha256, "table": [asdict(row) for row in table]}
-    (arguments.out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    sample_sheet(arguments.weights, arguments.out / "samples.png")
-    sys.stdout.write(markdown(table) + f"\n\nsamples: {arguments.out / 'samples.png'}\n")
+    folder = load_folder(arguments.folder, torch.device("cpu"))
+    prior = StarterPrior(folder, torch.device("cpu"))
+    effort = FULL if arguments.effort == "full" else QUICK
+    bench = Bench(folder, prior, load_views(arguments.cache / "views"), effort, arguments.cache, arguments.out)
+    report = evaluate(bench, arguments.only, refine_with(prior))
+    write(bench, report)
+    _log.info("%s\n\nTable and sheets: %s", markdown(report.rows), arguments.out)
 
 
-if __name__ == "__main__":
-    main()
+def _lesson(bench: Bench, name: str, held_out: bool) -> Lesson:
+    return (kind_lesson if name == "kinds" else side_lesson)(bench.views, held_out)
+
+
+def _judge(bench: Bench, name: str) -> Judge:
+    return obtain_judge(name, _lesson(bench, name, held_out=False), bench.effort.judges, bench.kept)
+
+
+def _judge_rows(bench: Bench, name: str) -> list[Row]:
+    effort = bench.effort
+    held_out = examine(_judge(bench, name), _lesson(bench, name, held_out=True), mirrored_too=name == "kinds")
+    crossed = None
+    if effort.folds:
+        lesson = _lesson(bench, name, held_out=False)
+        crossed = cross_examine(name, bench.views.models, lesson, effort.judges, bench.kept, effort.folds)
+    if name == "sides":
+        held_out, crossed = merged_sides(held_out), crossed and merged_sides(crossed)
+    return judge_rows(name, held_out, crossed)
+
+
+def _colored_row(painted: Sequence[Colored], effort: RefineEffort) -> Row:
+    how = f"{len(painted)} held-out meshes × 8 unseen views, unshaded, {effort.appearance_steps} steps; bootstrap over meshes"
+    what = "refined colour, right word"
+    return Row(what, *bootstrap_mean(right_shares(painted), 0), how, 0.85, percent=True)
+
+
+def _reshaped_rows(moved: Sequence[Reshaped], effort: RefineEffort) -> list[Row]:
+    tests = {
+        "log-odds of the kind up": lambda one: one.after > one.before,
+        "up more than shrunk or smoothed as far": lambda one: one.after > max(one.shrunk, one.smooth),
+        "up more than under a wrong prompt": lambda one: one.after > one.wrong,
+    }
+    shares = "; ".join(f"{name} {sum(map(test, moved))} of {len(moved)}" for name, test in tests.items())
+    how = f"blobs and boxes, {effort.geometry_steps} steps, by shape alone from 8 unseen views: {shares}"
+    gains = np.array([one.after - one.before for one in moved])
+    controls = np.array([max(one.shrunk, one.smooth, one.wrong) - one.before for one in moved])
+    told = f"mean gain in log-odds; the best control of each subject gains {controls.mean():+.2f}"
+    hits = sum(one.better for one in moved)
+    return [
+        Row("refined shape, better than all controls", *wilson(hits, len(moved)), how, 0.80, percent=True),
+        Row("refined shape, gain", *bootstrap_mean(gains, 0), told),
+    ]
+
+
+def _figures(one: Reshaped) -> dict[str, float]:
+    names = ("before", "after", "shrunk", "smooth", "wrong", "moved")
+    return {name: round(float(getattr(one, name)), 4) for name in names}
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
