@@ -96,6 +96,19 @@ def test_the_stored_recipe_replays_without_blender(addon: Addon, served: Path, t
     assert len(found.data.polygons) == len(expected.polygons)
 
 
+def test_a_dragon_is_refined_and_the_result_says_that_the_prior_does_not_know_it(addon: Addon, served: Path) -> None:
+    chair = coarse_chair()
+    bpy.context.scene.maquette.targets[0].prompt = "a red dragon"
+    small(2)
+    job = begin(addon)
+    runtime = addon("pump").runtime()
+    pump_until(addon, lambda: job.said != () or runtime.job is None, 90)
+    assert runtime.job is job, "it is said while the job runs"
+    assert job.said[0].startswith("The starter prior doesn't know “a red dragon” well; nearest: ")
+    pump_until(addon, lambda: runtime.job is None, JOB_SECS)
+    assert chair.maquette.result["maquette_prompt_reading"] == job.said[0]
+
+
 def test_a_job_survives_the_death_of_its_backend(addon: Addon, served: Path) -> None:
     coarse_chair()
     small(40)

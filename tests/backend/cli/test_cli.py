@@ -11,11 +11,13 @@ import pytest
 import trimesh
 from maquette_backend.cli.doctor import Finding, findings, report
 from maquette_backend.cli.main import main
-from maquette_backend.cli.refine_command import read_blob, safe_name, write_glb
+from maquette_backend.cli.refine_command import DiskEvents, read_blob, safe_name, write_glb
 from maquette_backend.refine.events import RefinedSubject
 from maquette_backend.server.keys import generate_key_pair
 from maquette_protocol.arrays import array_ref
 from maquette_protocol.errors import ErrorCode, MaquetteError
+from maquette_protocol.messages import PromptReading
+from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe, Subject
 from PIL import Image
 
 
@@ -88,6 +90,14 @@ def test_a_blob_is_read_by_its_hash_and_a_missing_one_is_named(tmp_path):
     assert caught.value.code == ErrorCode.BLOB_MISSING
     (tmp_path / ref.sha256).write_bytes(array.tobytes())
     np.testing.assert_array_equal(read_blob(tmp_path, ref), array)
+
+
+def test_what_the_prior_makes_of_prompts_is_printed_on_lines_of_their_own(tmp_path, capsys):
+    mesh = MeshRef(ArrayRef("a" * 64, "f4", (3, 3)), ArrayRef("b" * 64, "i4", (1, 3)))
+    recipe = Recipe((Subject("c" * 32, "Chair", "a dragon", mesh),))
+    DiskEvents(recipe, tmp_path).prompts_read((PromptReading("c" * 32, 8, "unknown", "statue", 0.42),))
+    said = capsys.readouterr().err.replace("\N{NO-BREAK SPACE}", " ")
+    assert said.strip("\r") == "The starter prior doesn't know “a dragon” well; nearest: statue (42 %).\n"
 
 
 @pytest.mark.parametrize("name", ["Chair", "../x", "a/b", "", "…", "Stuhl (groß).001"])
