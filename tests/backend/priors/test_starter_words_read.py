@@ -6,8 +6,8 @@ import pytest
 import torch
 from maquette_backend.priors.prior import ReadsPrompts
 from maquette_backend.priors.starter.folder import LoadedFolder
-from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.network import NetworkConfig, build_network
+from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.words import TOKENS, WordEncoder
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
