@@ -90,7 +90,7 @@ ENVIRONMENTS = {
         constraints="constraints.txt",
         steps=(
             ("torch and numba", ("torch", "numba", "scipy")),
-            ("the backend, its libraries and the test tools", ("--editable", ".[backend,dev]")),
+            ("the backend, its libraries and the test tools", ("--editable", ".[backend,training,dev]")),
         ),
         probe="import torch, numba, igl, xatlas, zmq, maquette_protocol, maquette_backend",
     ),

@@ -9,7 +9,7 @@ import torch
 from gaussian_prior import GaussianPrior, plain_settings
 from maquette_backend.guidance.sds import Distillation, Guided, distillation_loss, guide
 from maquette_backend.priors.load import load_prior
-from maquette_backend.priors.prior import Prior, Views
+from maquette_backend.priors.prior import Modality, Prior, Views
 from torch import Tensor
 
 VIEWS, SIDE = 3, 8
@@ -70,20 +70,20 @@ def test_descent_arrives_at_the_mean() -> None:
     assert (image.mean(0) - MEAN[0]).abs().mean() < 0.05 * (MEAN.abs().mean() + 1)
 
 
-def test_scale_one_is_the_condition_and_scale_zero_the_negative() -> None:
+@pytest.mark.parametrize("modality", ["joint", "surface"])
+def test_scale_one_is_the_condition_and_scale_zero_the_negative(modality: Modality) -> None:
     starter = load_prior("starter", "cpu")
     text, negative = starter.encode_text(["a red sofa"] * 2).data, starter.encode_text(["a blurry lamp"] * 2).data
-    image, noise = randn(2, 3, 64, 64, seed=1).float(), randn(2, 3, 64, 64, seed=2).float()
+    image, noise = randn(2, 7, 64, 64, seed=1).float(), randn(2, 7, 64, 64, seed=2).float()
     time, views = torch.tensor([0.4, 0.8]), seen_from(2)
-    alpha, sigma = (s.view(-1, 1, 1, 1) for s in starter.alpha_sigma(time))
-    noisy = alpha * image + sigma * noise
-    bound = starter.settings.denoised_bound
+    noisy = starter.add_noise(image, noise, time, modality)
+    bound = torch.tensor(starter.settings.denoised_bound).view(1, -1, 1, 1)
     with torch.no_grad():
-        plain = starter.predict_denoised(noisy, time, text, views, "color").clamp(-bound, bound)
-        unguided = starter.predict_denoised(noisy, time, negative, None, "color").clamp(-bound, bound)
+        plain = starter.predict_denoised(noisy, time, text, views, modality).clamp(-bound, bound)
+        unguided = starter.predict_denoised(noisy, time, negative, None, modality).clamp(-bound, bound)
     for scale, expected in ((1.0, plain), (0.0, unguided)):
         settings = Distillation(scale, rescale=0.0)
-        got = guide(starter, image, text, negative, views, time, noise, "color", settings).denoised
+        got = guide(starter, image, text, negative, views, time, noise, modality, settings).denoised
         torch.testing.assert_close(got, expected, rtol=1e-3, atol=2e-3)
     assert (plain - unguided).abs().mean() > 0.01  # else the two could not be told apart
 

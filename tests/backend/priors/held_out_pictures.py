@@ -1,8 +1,7 @@
-"""Held-out CC0 pictures: all 13 such models that training never saw, four views each, colour and normals."""
+"""Held-out CC0 pictures: all 13 such models that training never saw, four views each."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +17,15 @@ VIEWS_PER_MODEL = 4
 class HeldOut:
     """B = 13 · 4 pictures, model by model."""
 
-    color: Tensor  # [B,3,64,64] in −1..1
-    normal: Tensor  # [B,3,64,64]
+    pictures: Tensor  # [B,7,64,64] in −1..1
     views: Views
     captions: list[str]  # [B]
 
 
 def load_held_out() -> HeldOut:
     with np.load(Path(__file__).parent / "held_out_cc0.npz", allow_pickle=False) as file:
-        images, normals, cameras, captions = (file[name] for name in ("images", "normals", "cameras", "captions"))
-    azimuth_deg, elevation_deg, distance = torch.from_numpy(cameras).flatten(0, 1).unbind(1)
-    fov_y = torch.full_like(distance, math.radians(40))
-    views = Views(torch.deg2rad(azimuth_deg), torch.deg2rad(elevation_deg), distance, fov_y)
+        pictures, cameras, captions = (file[name] for name in ("pictures", "cameras", "captions"))
+    azimuth_deg, elevation_deg, distance, fov_deg = torch.from_numpy(cameras).flatten(0, 1).unbind(1)
+    views = Views(torch.deg2rad(azimuth_deg), torch.deg2rad(elevation_deg), distance, torch.deg2rad(fov_deg))
     texts = [str(caption) for caption in captions for _ in range(VIEWS_PER_MODEL)]
-    return HeldOut(_pictures(images), _pictures(normals), views, texts)
-
-
-def _pictures(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values).flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return HeldOut(torch.from_numpy(pictures).flatten(0, 1).float() / 127.5 - 1, views, texts)

@@ -25,8 +25,8 @@ from maquette_backend.priors.starter.familiarity import (
     save_known,
     thing_named,
 )
+from maquette_backend.priors.starter.folder import SHIPPED
 from maquette_backend.priors.starter.starter_prior import StarterPrior, load_starter
-from maquette_backend.priors.starter.weights import SHIPPED
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from torch import Tensor
 

@@ -16,6 +16,12 @@ def test_alpha_is_that_of_the_scheduler_whose_config_is_shipped() -> None:
     torch.testing.assert_close(alpha**2 + sigma**2, torch.ones(1000))
 
 
+def test_the_noise_is_three_times_that_of_diffusers_cosine_schedule() -> None:
+    plain = DDIMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
+    alpha, sigma = (scale.double() for scale in schedule.alpha_sigma(torch.arange(1000) / 999))
+    torch.testing.assert_close((sigma / alpha)[:990], 3 * ((1 - plain) / plain).sqrt()[:990], rtol=2e-3, atol=1e-4)
+
+
 def test_between_two_steps_the_scale_lies_between_theirs() -> None:
     alpha, _ = schedule.alpha_sigma(torch.tensor([400.0, 400.25, 401.0]) / 999)
     assert alpha[0] > alpha[1] > alpha[2]
@@ -36,4 +42,4 @@ def test_parts_may_have_times_of_their_own() -> None:
     times = torch.tensor([1.0] * 3 + [0.0] * 4).view(1, 7, 1, 1)
     noisy = schedule.add_noise(clean, noise, times)
     assert noisy[:, :3].abs().max() < 1e-3
-    torch.testing.assert_close(noisy[:, 3:], torch.ones(1, 4, 2, 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(noisy[:, 3:], torch.ones(1, 4, 2, 2), atol=1e-3, rtol=0)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
+from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertModel
 
 from maquette_backend.priors.starter.network import on_device
@@ -74,8 +76,9 @@ class WordEncoder:
 
 def load_words(folder: Path, device: torch.device) -> WordEncoder:
     """From the subfolders ``tokenizer`` and ``text_encoder`` of a pipeline's folder. Raises OSError if they are missing."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
-    bert = BertModel.from_pretrained(
-        folder / "text_encoder", add_pooling_layer=False, local_files_only=True, use_safetensors=True
-    )
-    return WordEncoder(tokenizer, bert.float(), device)
+    tokenizer = Tokenizer.from_str((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
+    # built by hand, because transformers' own loading draws a progress bar into every log
+    bert = BertModel(BertConfig.from_pretrained(folder / "text_encoder", local_files_only=True), add_pooling_layer=False)
+    weights = load_file(folder / "text_encoder" / "model.safetensors")
+    bert.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    return WordEncoder(tokenizer, bert, device)

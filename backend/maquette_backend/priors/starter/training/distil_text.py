@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from maquette_backend.priors.starter.text import TEXT_SIZE
+from maquette_backend.priors.starter.training.minilm import TEXT_SIZE
 from maquette_backend.priors.starter.training.text_corpus import CorpusSizes, build_corpus
 from maquette_backend.priors.starter.training.text_evaluation import agreement
 from maquette_backend.priors.starter.training.text_teacher import (

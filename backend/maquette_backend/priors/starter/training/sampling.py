@@ -15,7 +15,7 @@ from torch import Tensor
 
 from maquette_backend.priors.prior import Views
 from maquette_backend.priors.starter import picture
-from maquette_backend.priors.starter.joint_prior import StarterPrior, load_starter
+from maquette_backend.priors.starter.starter_prior import StarterPrior, load_starter
 
 PROMPTS = (
     "a brown wooden chair",

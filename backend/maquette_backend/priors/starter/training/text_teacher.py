@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BertModel
 
-from maquette_backend.priors.starter.text import TEXT_SIZE, minilm_folder
+from maquette_backend.priors.starter.training.minilm import TEXT_SIZE, minilm_folder
 
 MOST_TOKENS = 32
 """Texts are cut there, [CLS] and [SEP] included; the picture network sees as many."""

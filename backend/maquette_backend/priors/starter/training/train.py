@@ -91,11 +91,8 @@ class Budget:
 def start_run(config: TrainConfig, warm_start: Path | None = None, device: torch.device = CPU) -> Run:
     """A fresh run on ``device``; ``warm_start`` is a pipeline's folder to begin with."""
     torch.manual_seed(config.seed)
-    if warm_start is None:
-        network = build_network(config.network)
-    else:
-        network = load_folder(warm_start, device).network
-    network = on_device(network, device).train().requires_grad_(True)
+    fresh = build_network(config.network) if warm_start is None else load_folder(warm_start, device).network
+    network = on_device(fresh, device).train().requires_grad_(True)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
