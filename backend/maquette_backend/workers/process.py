@@ -151,6 +151,7 @@ def main(orders: int, reports: int) -> None:
     reader = OrderReader(os.fdopen(orders, "rb"), store, outlet)
     job = load_entry(arguments.entry)
     outlet.firm(Ready(device_name()))
+    warm_up()
     while (taken := reader.jobs.get()) is not None:
         order, events = taken
         outlet.firm(run_job(order, job, events, store, home.jobs, prior_loader()))
@@ -169,6 +170,12 @@ def device_name() -> str:
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))
     return f"CPU, {os.cpu_count()} cores"
+
+
+def warm_up() -> None:
+    """Import what loads priors before a job asks: diffusers alone takes seconds. Only for jobs that use torch."""
+    if "torch" in sys.modules:
+        importlib.import_module("..priors.load", __package__)
 
 
 @lru_cache(maxsize=1)
