@@ -48,6 +48,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save_folder(tmp_path, loaded.network, SHIPPED)
     again = load_folder(tmp_path, CPU)
     assert again.sha256 == loaded.sha256
+    assert str(tmp_path) not in (tmp_path / "unet" / "config.json").read_text()
+    assert "_name_or_path" not in (tmp_path / "unet" / "config.json").read_text()
     for name, tensor in loaded.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor), name
 

@@ -67,6 +67,7 @@ def save_folder(folder: Path, network: UNet2DConditionModel, text_from: Path) ->
     half = copy.deepcopy(network)
     nn.Module.to(half, torch.device("cpu"), torch.float16)
     half.save_pretrained(folder / "unet", safe_serialization=True)
+    _forget_origin(folder / "unet" / "config.json")
     (folder / "scheduler").mkdir(exist_ok=True)
     _write_json(folder / "scheduler" / "scheduler_config.json", scheduler_config())
     _write_json(folder / "model_index.json", _INDEX)
@@ -95,6 +96,12 @@ def _load_network(folder: Path) -> UNet2DConditionModel:
     if not isinstance(network, UNet2DConditionModel) or network.config["in_channels"] != FOLDED_CHANNELS:
         raise ValueError(f"its network does not take {FOLDED_CHANNELS} channels")
     return network.float()
+
+
+def _forget_origin(config: Path) -> None:
+    """Which folder of somebody's machine a network was loaded from is nobody else's business."""
+    content = json.loads(config.read_text(encoding="utf-8"))
+    _write_json(config, {key: value for key, value in content.items() if key != "_name_or_path"})
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
