@@ -14,7 +14,7 @@ from itertools import pairwise
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from maquette_backend.priors.starter.joint_prior import StarterPrior
+from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.training.evaluate import main
 from maquette_backend.priors.starter.training.evaluation.distillation import Refined
 from maquette_backend.priors.starter.training.evaluation.shapes import Shape, Texture

@@ -10,15 +10,16 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
-from maquette_backend.priors.starter.joint_prior import StarterPrior
+from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import ViewSet, load_views
 from maquette_backend.priors.starter.training.evaluation import sheets
@@ -55,8 +56,8 @@ from maquette_backend.priors.starter.training.evaluation.sampled import (
 )
 from maquette_backend.priors.starter.training.evaluation.shapes import held_out_subjects
 
+JudgeName = Literal["kinds", "sides"]
 PARTS = ("losses", "samples", "copies", "refinement")
-_STEP_TARGET_MS = 150.0
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +67,9 @@ class Effort:
 
     losses: LossEffort = field(default_factory=LossEffort)
     samples: SampleEffort = field(default_factory=SampleEffort)
-    judges: JudgeEffort = field(default_factory=JudgeEffort)
+    judges: Mapping[JudgeName, JudgeEffort] = field(
+        default_factory=lambda: {"kinds": JudgeEffort(steps=2500), "sides": JudgeEffort(steps=1500)}
+    )
     refinement: RefineEffort = field(default_factory=RefineEffort)
     folds: int = 3
     """Of the judges' cross-examination; 0 for none."""
@@ -108,7 +111,8 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     details: dict[str, object] = field(default_factory=dict)
-    secs: dict[str, float] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    """What differs from run to run: how long things took."""
 
 
 def measure_losses(bench: Bench, report: Report) -> None:
@@ -124,7 +128,7 @@ def measure_samples(bench: Bench, report: Report) -> None:
     kinds = kind_rows(_judge(bench, "kinds"), samples, asked)
     colors = color_rows(samples, asked, bench.views)
     sides = side_rows(_judge(bench, "sides"), samples, asked, bench.views)
-    judges = [row for name in ("kinds", "sides") for row in _judge_rows(bench, name)]
+    judges = [*_judge_rows(bench, "kinds"), *_judge_rows(bench, "sides")]
     report.rows += [*kinds.rows, *colors.rows, *sides.rows, *judges]
     for name, judgement in (("kinds", kinds), ("colors", colors), ("sides", sides)):
         report.details[f"confusion of {name}"] = judgement.confusion
@@ -151,14 +155,13 @@ def measure_refinement(bench: Bench, report: Report, refine: Refine) -> None:
     report.rows += [_colored_row(painted, effort), *_reshaped_rows(moved, effort)]
     report.details["refined colors"] = {one.prompt: one.found for one in painted}
     report.details["refined shapes"] = {one.name: _figures(one) for one in moved}
-    step_ms = float(np.median([one.step_ms for one in painted]))
-    report.details["step of colour, ms, median under the present load"] = step_ms
+    report.times["median step of colour, ms"] = float(np.median([one.step_ms for one in painted]))
     sheets.colored_sheet(bench.out / "refined_color.png", painted)
     sheets.reshaped_sheet(bench.out / "refined_shape.png", moved)
 
 
 def evaluate(bench: Bench, parts: Sequence[str], refine: Refine) -> Report:
-    """The asked parts, in the order of ``PARTS``; what each took is kept beside them."""
+    """The asked parts, in the order of ``PARTS``; what is found so far is written after each, and what it took."""
     measures: dict[str, Callable[[Report], None]] = {
         "losses": lambda report: measure_losses(bench, report),
         "samples": lambda report: measure_samples(bench, report),
@@ -170,25 +173,24 @@ def evaluate(bench: Bench, parts: Sequence[str], refine: Refine) -> Report:
         if part in parts:
             start = time.monotonic()
             measures[part](report)
-            report.secs[part] = time.monotonic() - start
-            _log.info("%s measured in %.0f s", part, report.secs[part])
+            report.times[f"{part}, s"] = time.monotonic() - start
+            _log.info("%s measured in %.0f s", part, time.monotonic() - start)
+            write(bench, report)
     return report
 
 
 def write(bench: Bench, report: Report) -> None:
     """evaluation.json and evaluation.md, the same for the same weights; times go to times.json."""
     bench.out.mkdir(parents=True, exist_ok=True)
-    details = {name: value for name, value in report.details.items() if "ms" not in name.split(", ")}
     found = {
         "weights_sha256": bench.folder.sha256,
         "effort": asdict(bench.effort),
-        "rows": [asdict(row) | {"verdict": row.verdict} for row in report.rows],
-        **details,
+        "rows": [_plain(row) for row in report.rows],
+        **report.details,
     }
-    _write(bench.out / "evaluation.json", json.dumps(found, indent=1, ensure_ascii=False).replace("NaN", "null"))
+    _write(bench.out / "evaluation.json", json.dumps(found, indent=1, ensure_ascii=False))
     _write(bench.out / "evaluation.md", markdown(report.rows))
-    times = {name: value for name, value in report.details.items() if name not in details}
-    _write(bench.out / "times.json", json.dumps({"secs": report.secs, **times}, indent=1))
+    _write(bench.out / "times.json", json.dumps(report.times, indent=1))
 
 
 def main(refine_with: Callable[[StarterPrior], Refine]) -> None:
@@ -208,25 +210,24 @@ def main(refine_with: Callable[[StarterPrior], Refine]) -> None:
     effort = FULL if arguments.effort == "full" else QUICK
     bench = Bench(folder, prior, load_views(arguments.cache / "views"), effort, arguments.cache, arguments.out)
     report = evaluate(bench, arguments.only, refine_with(prior))
-    write(bench, report)
     _log.info("%s\n\nTable and sheets: %s", markdown(report.rows), arguments.out)
 
 
-def _lesson(bench: Bench, name: str, held_out: bool) -> Lesson:
+def _lesson(bench: Bench, name: JudgeName, held_out: bool) -> Lesson:
     return (kind_lesson if name == "kinds" else side_lesson)(bench.views, held_out)
 
 
-def _judge(bench: Bench, name: str) -> Judge:
-    return obtain_judge(name, _lesson(bench, name, held_out=False), bench.effort.judges, bench.kept)
+def _judge(bench: Bench, name: JudgeName) -> Judge:
+    return obtain_judge(name, _lesson(bench, name, held_out=False), bench.effort.judges[name], bench.kept)
 
 
-def _judge_rows(bench: Bench, name: str) -> list[Row]:
+def _judge_rows(bench: Bench, name: JudgeName) -> list[Row]:
     effort = bench.effort
     held_out = examine(_judge(bench, name), _lesson(bench, name, held_out=True), mirrored_too=name == "kinds")
     crossed = None
     if effort.folds:
         lesson = _lesson(bench, name, held_out=False)
-        crossed = cross_examine(name, bench.views.models, lesson, effort.judges, bench.kept, effort.folds)
+        crossed = cross_examine(name, bench.views.models, lesson, effort.judges[name], bench.kept, effort.folds)
     if name == "sides":
         held_out, crossed = merged_sides(held_out), crossed and merged_sides(crossed)
     return judge_rows(name, held_out, crossed)
@@ -259,6 +260,12 @@ def _reshaped_rows(moved: Sequence[Reshaped], effort: RefineEffort) -> list[Row]
 def _figures(one: Reshaped) -> dict[str, float]:
     names = ("before", "after", "shrunk", "smooth", "wrong", "moved")
     return {name: round(float(getattr(one, name)), 4) for name in names}
+
+
+def _plain(row: Row) -> dict[str, object]:
+    """With null for what is not a number: JSON has none."""
+    values = {name: None if value != value else value for name, value in asdict(row).items()}
+    return values | {"verdict": row.verdict}
 
 
 def _write(path: Path, text: str) -> None:

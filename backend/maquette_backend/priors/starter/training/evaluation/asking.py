@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from maquette_backend.priors.prior import Views
-from maquette_backend.priors.starter.joint_prior import StarterPrior
+from maquette_backend.priors.starter.starter_prior import StarterPrior
+from maquette_backend.priors.starter.training import sampling
 from maquette_backend.priors.starter.training.evaluation.judges import KINDS, SIDES_DEG
 from maquette_backend.priors.starter.training.names import with_article
-from maquette_backend.priors.starter.training.sampling import sample
 
 COLORS = (
     "black", "white", "grey", "brown", "beige", "red",
@@ -60,6 +60,8 @@ class SampleEffort:
 
     per_kind: int = 50
     steps: int = 40
+    scale: float = 4.0
+    """Classifier-free guidance, the sampler's standard."""
     seed: int = 21
 
 
@@ -98,14 +100,15 @@ def views_of(asked: Sequence[Asked]) -> Views:
 
 
 def obtain_samples(prior: StarterPrior, asked: Sequence[Asked], effort: SampleEffort, cache: Path) -> Tensor:
-    """Pictures [N,7,64,64] in −1..1, drawn with the guidance that the prior advises for colour; kept in ``cache``."""
-    scale = prior.settings.appearance_scale
-    told = repr((prior.identity, list(asked), effort, scale, torch.__version__))
-    path = cache / f"samples-{hashlib.sha256(told.encode()).hexdigest()[:16]}.safetensors"
+    """Pictures [N,7,64,64] in −1..1, kept in ``cache``."""
+    prompts = [one.prompt for one in asked]
+    digest = hashlib.sha256(repr((prior.identity, list(asked), effort, torch.__version__)).encode())
+    digest.update(prior.encode_text(prompts).data.numpy().tobytes())  # the words are no part of its identity
+    digest.update(Path(sampling.__file__).read_bytes())
+    path = cache / f"samples-{digest.hexdigest()[:16]}.safetensors"
     if path.exists():
         return load_file(path)["samples"]
-    prompts = [one.prompt for one in asked]
-    pictures = sample(prior, prompts, views_of(asked), scale, effort.steps, effort.seed).clamp(-1, 1).contiguous()
+    pictures = sampling.sample(prior, prompts, views_of(asked), effort.scale, effort.steps, effort.seed).clamp(-1, 1).contiguous()
     cache.mkdir(parents=True, exist_ok=True)
     save_file({"samples": pictures}, path)
     return pictures
