@@ -39,7 +39,7 @@ def _demo() -> list[Row]:
     subprocess.run([sys.executable, str(ROOT / "tools" / "demo.py")], check=True, stdout=subprocess.DEVNULL)
     found = json.loads((ROOT / "out" / "demo" / "summary.json").read_text())
     secs, peak_gb = float(found["secs"]), float(found["peak_bytes"]) / 1e9
-    how = "tools/demo.py: build, install, three pieces refined at 200 + 200 steps, eight pictures"
+    how = "tools/demo.py: build, install, six pieces refined at 200 + 200 steps each, fourteen pictures"
     memory = "sum over this process, Blender, gateway and worker, twice a second"
     return [
         Row("demo.after_setup_s", secs, "s", f"<= {DEMO_SECS:.0f}", secs <= DEMO_SECS, how),

@@ -11,45 +11,54 @@ import time
 from pathlib import Path
 
 import psutil
-from PIL import Image, ImageDraw, ImageFont
+from demo_pictures import Area, before_after, room_before_after, same_mesh, save_strip
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "out" / "demo"
 ROOM = ROOT / "examples" / "room" / "room.blend"
 BLENDER = ROOT / ".venv-blender-4.5" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-CAPTION = 34
-"""Height of a picture's caption, pixels."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, nargs=2, default=(200, 200), metavar=("SHAPE", "COLOUR"))
+    parser.add_argument("--targets", nargs="+", metavar="NAME", help="only these of the room's pieces")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="where the pictures go")
     chosen = parser.parse_args()
+    wanted = choose(json.loads((ROOM.parent / "prompts.json").read_text()), chosen.targets)
     start = time.monotonic()
     archive = build_extension()
-    watch = MemoryWatch()
+    out: Path = chosen.out.resolve()
     command = [str(BLENDER), str(ROOT / "tools" / "demo_in_blender.py"), "--zip", str(archive), "--room", str(ROOM)]
-    command += ["--out", str(OUT), "--backend-python", sys.executable, "--steps", *map(str, chosen.steps)]
-    with watch:
-        status = subprocess.run(command).returncode
+    command += ["--out", str(out), "--backend-python", sys.executable, "--steps", *map(str, chosen.steps)]
+    with MemoryWatch() as watch:
+        status = subprocess.run([*command, "--targets", *wanted]).returncode
     if status != 0:
         sys.stderr.write(
-            f"The demo stopped in Blender with status {status}: the reason stands above; the backend's log is under {OUT / 'backend'}.\n"
+            f"The demo stopped in Blender with status {status}: the reason stands above; "
+            f"the backend's log is under {out / 'backend'}.\n"
         )
         return 1
     secs = time.monotonic() - start
-    (OUT / "summary.json").write_text(json.dumps({"secs": secs, "peak_bytes": watch.peak_bytes}))
-    pictures = compose(json.loads((ROOM.parent / "prompts.json").read_text()))
-    report(pictures, secs, watch.peak_bytes)
+    (out / "summary.json").write_text(json.dumps({"secs": secs, "peak_bytes": watch.peak_bytes}))
+    report(out, compose(out, wanted), secs, watch.peak_bytes)
     return 0
+
+
+def choose(prompts: dict[str, dict[str, object]], names: list[str] | None) -> dict[str, str]:
+    """Names and prompts of the targets, in the file's order. Raises SystemExit if the room lacks a name."""
+    unknown = set(names or ()) - set(prompts)
+    if unknown:
+        raise SystemExit(f"The room has no {', '.join(sorted(unknown))}; it has {', '.join(prompts)}.")
+    return {name: str(wanted["prompt"]) for name, wanted in prompts.items() if names is None or name in names}
 
 
 def build_extension() -> Path:
     """The zip, by Blender's own builder, with this platform's wheels."""
     start = time.monotonic()
     archive = ROOT / "dist" / "maquette-demo.zip"
-    command = [str(BLENDER), str(ROOT / "tools" / "build_extension.py"), "--platform", "current", "--output", str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    builder = [str(BLENDER), str(ROOT / "tools" / "build_extension.py"), "--platform", "current"]
+    done = subprocess.run([*builder, "--output", str(archive)], capture_output=True, text=True)
     if done.returncode != 0:
         sys.stderr.write(done.stdout + done.stderr)
         raise SystemExit("The extension could not be built: the builder's words stand above. Run `make extension`.")
@@ -91,54 +100,36 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def compose(prompts: dict[str, dict[str, str]]) -> list[Path]:
-    """Before and after side by side, one picture per target and one of the room; and the strip of previews."""
-    made = []
-    for name, wanted in {**prompts, "room": {"prompt": "the room"}}.items():
-        path = OUT / f"{name.lower()}_before_after.png"
-        side_by_side(OUT / f"{name}_before.png", OUT / f"{name}_after.png", wanted["prompt"]).save(path)
-        made.append(path)
-    strip = OUT / "previews.gif"
-    save_strip(sorted((OUT / "frames").glob("*.png")), list(prompts), strip)
-    return [*made, strip]
+def compose(out: Path, prompts: dict[str, str]) -> list[Path]:
+    """Before and after of the room and of each target, one mesh under several prompts, and the strip."""
+
+    def opened(name: str, when: str) -> Image.Image:
+        return Image.open(out / f"{name}_{when}.png").convert("RGB")
+
+    seen = json.loads((out / "scene.json").read_text())
+    areas = {name: Area(*edges) for name, edges in seen["areas"].items()}
+    sheets = {"room_before_after": room_before_after(opened("room", "before"), opened("room", "after"), prompts, areas)}
+    for name, prompt in prompts.items():
+        sheets[f"{name.lower()}_before_after"] = before_after(opened(name, "before"), opened(name, "after"), prompt)
+    for names in seen["sharing"]:
+        afters = {prompts[name]: opened(name, "after") for name in names}
+        sheets[f"{names[0].lower()}_same_mesh"] = same_mesh(opened(names[0], "before"), afters)
+    for name, sheet in sheets.items():
+        sheet.save(out / f"{name}.png")
+    strip = out / "previews.gif"
+    save_strip([sorted((out / "frames").glob(f"{name}_*.png")) for name in prompts], strip)
+    return [*(out / f"{name}.png" for name in sheets), strip]
 
 
-def side_by_side(before: Path, after: Path, caption: str) -> Image.Image:
-    """Two pictures of one size, with a caption under each."""
-    pictures = [Image.open(path).convert("RGB") for path in (before, after)]
-    width, height = pictures[0].size
-    sheet = Image.new("RGB", (2 * width, height + CAPTION), (24, 24, 24))
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
-    for index, (picture, words) in enumerate(zip(pictures, ("before", f"after: {caption}"), strict=True)):
-        sheet.paste(picture, (index * width, 0))
-        draw.text((index * width + 10, height + 6), words, fill=(230, 230, 230), font=font)
-    return sheet
-
-
-def save_strip(frames: list[Path], names: list[str], path: Path) -> None:
-    """An animation: all targets beside each other, each morphing at its own pace."""
-    per_target = [[Image.open(frame).convert("RGB") for frame in frames if f"_{name}_" in frame.name] for name in names]
-    per_target = [pictures for pictures in per_target if pictures]
-    if not per_target:
-        raise SystemExit("No preview arrived, so there is no strip: see the backend's log.")
-    size = per_target[0][0].size
-    sheets = []
-    for number in range(max(map(len, per_target))):
-        sheet = Image.new("RGB", (size[0] * len(per_target), size[1]))
-        for index, pictures in enumerate(per_target):
-            sheet.paste(pictures[min(number, len(pictures) - 1)], (index * size[0], 0))
-        sheets.append(sheet)
-    sheets[0].save(path, save_all=True, append_images=sheets[1:], duration=[160] * (len(sheets) - 1) + [1500], loop=0)
-
-
-def report(pictures: list[Path], secs: float, peak_bytes: int) -> None:
+def report(out: Path, pictures: list[Path], secs: float, peak_bytes: int) -> None:
     """What was done, in seconds and megabytes, and where to look."""
-    times: dict[str, float] = json.loads((OUT / "times.json").read_text())
+    times: dict[str, float] = json.loads((out / "times.json").read_text())
     lines = ["", "Done."]
     lines += [f"  {what:<28} {took:7.1f} s" for what, took in times.items()]
     lines += [f"  {'Everything':<28} {secs:7.1f} s", f"  {'Peak memory, all processes':<28} {peak_bytes / 1e6:7.0f} MB"]
-    for path in [*pictures, OUT / "room_refined.blend"]:
-        lines.append(f"  {path.relative_to(ROOT)}  {path.stat().st_size / 1e6:.1f} MB")
+    for path in [*pictures, out / "room_refined.blend"]:
+        shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        lines.append(f"  {shown}  {path.stat().st_size / 1e6:.1f} MB")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

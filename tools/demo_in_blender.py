@@ -11,20 +11,18 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="maquette-demo-")  # before bpy: nothing of the user's
 
-import bpy
-from mathutils import Vector
+import bpy  # isort: skip  # first: what follows needs it
+from demo_renders import areas_seen, render_all, render_frame
 
 PACKAGE = "bl_ext.user_default.maquette"
-ROOM_SIZE, TARGET_SIZE, FRAME_SIZE = 640, 400, 256
-SAMPLES = 12
 FRAMES_PER_TARGET = 16
 """Pictures of the strip, of each target; more would cost more than they show."""
 
@@ -61,6 +59,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backend-python", type=Path, required=True)
     parser.add_argument("--steps", type=int, nargs=2, default=(200, 200), metavar=("SHAPE", "COLOUR"))
+    parser.add_argument("--targets", nargs="+", required=True, metavar="NAME")
     chosen = parser.parse_args()
     demo = Demo(chosen.out, chosen.backend_python, chosen.out / "backend", tuple(chosen.steps))
     demo.out.mkdir(parents=True, exist_ok=True)
@@ -70,7 +69,8 @@ def main() -> int:
     with demo.timed("Start the backend"):
         bpy.ops.maquette.start_backend()
     try:
-        refine_room(demo, chosen.room.parent / "prompts.json")
+        prompts = json.loads((chosen.room.parent / "prompts.json").read_text())
+        refine_room(demo, {name: prompts[name] for name in chosen.targets})
     finally:
         stop_backend()
     (demo.out / "times.json").write_text(json.dumps(demo.times))
@@ -99,9 +99,11 @@ def stop_backend() -> None:
         process.wait(timeout=60)
 
 
-def refine_room(demo: Demo, prompts_file: Path) -> None:
+def refine_room(demo: Demo, prompts: dict[str, dict[str, Any]]) -> None:
     """Before pictures, the job, after pictures, the file."""
-    targets = choose_targets(json.loads(prompts_file.read_text()), demo.steps)
+    targets = list(prompts)
+    choose_targets(prompts, demo.steps)
+    (demo.out / "scene.json").write_text(json.dumps({"areas": areas_seen(targets), "sharing": sharing_mesh(targets)}))
     with demo.timed("Render the room before"):
         render_all(demo.out, targets, "before")
     observer = Observer(demo.out / "frames", targets)
@@ -115,7 +117,15 @@ def refine_room(demo: Demo, prompts_file: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(demo.out / "room_refined.blend"), compress=True, copy=True)
 
 
-def choose_targets(prompts: dict[str, dict[str, Any]], steps: tuple[int, int]) -> list[str]:
+def sharing_mesh(targets: Sequence[str]) -> list[list[str]]:
+    """The targets that are one mesh twice or more, as groups of names."""
+    groups: dict[str, list[str]] = {}
+    for name in targets:
+        groups.setdefault(bpy.data.objects[name].data.name, []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def choose_targets(prompts: dict[str, dict[str, Any]], steps: tuple[int, int]) -> None:
     """Fill the panel's list as an artist would, by name, prompt, mode and strength."""
     settings = bpy.context.scene.maquette
     for name, wanted in prompts.items():
@@ -125,7 +135,6 @@ def choose_targets(prompts: dict[str, dict[str, Any]], steps: tuple[int, int]) -
     settings.cameras = "BOTH"
     settings.geometry_steps, settings.appearance_steps = steps
     settings.preview_every = max(1, sum(steps) // FRAMES_PER_TARGET)
-    return list(prompts)
 
 
 class Observer:
@@ -153,8 +162,7 @@ class Observer:
         if preview.maquette.subject_id != running:
             return
         number = self._seen[name] = self._seen.get(name, -1) + 1
-        with workbench(FRAME_SIZE), without_originals(self._targets), looking_at(name):
-            render(self._folder / f"{self._targets.index(name)}_{name}_{number:03d}.png")
+        render_frame(self._folder / f"{name}_{number:03d}.png", name, self._targets)
 
     def _draw(self, job: Any) -> None:
         done = job.progress
@@ -172,104 +180,6 @@ class Observer:
             self._seen["line"] = done.step
             sys.stdout.write(f"  {line}\n")
         sys.stdout.flush()
-
-
-# ---- pictures -------------------------------------------------------------------------------------
-def render_all(out: Path, targets: list[str], when: str) -> None:
-    """The room, then each target from its front left, by Cycles."""
-    with cycles(ROOM_SIZE):
-        render(out / f"room_{when}.png")
-    for name in targets:
-        with cycles(TARGET_SIZE), looking_at(name):
-            render(out / f"{name}_{when}.png")
-
-
-def render(path: Path) -> None:
-    bpy.context.scene.render.filepath = str(path)
-    with quiet():
-        bpy.ops.render.render(write_still=True)
-
-
-@contextmanager
-def kept(owner: object, **wanted: object) -> Iterator[None]:
-    """Set attributes, and put back what they were."""
-    before = {name: getattr(owner, name) for name in wanted}
-    for name, value in wanted.items():
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(owner, name, value)
-
-
-@contextmanager
-def cycles(size: int) -> Iterator[None]:
-    """Path tracing at a few samples, denoised."""
-    scene = bpy.context.scene
-    with (
-        kept(scene.render, engine="CYCLES", resolution_x=size, resolution_y=size, filepath=""),
-        kept(scene.cycles, samples=SAMPLES, use_denoising=True, device="CPU"),
-    ):
-        yield
-
-
-@contextmanager
-def workbench(size: int) -> Iterator[None]:
-    """A quick solid view with the previews' colours."""
-    scene = bpy.context.scene
-    with (
-        kept(scene.render, engine="BLENDER_WORKBENCH", resolution_x=size, resolution_y=size, filepath=""),
-        kept(scene.display.shading, color_type="TEXTURE", light="STUDIO"),
-        kept(scene.view_settings, view_transform="Standard"),
-    ):
-        yield
-
-
-@contextmanager
-def without_originals(names: list[str]) -> Iterator[None]:
-    """A preview hides its original in the viewport only, so that the artist's own renders stay theirs; not so here."""
-    with ExitStack() as all_of_them:
-        for name in names:
-            if f"{name} (Maquette preview)" in bpy.data.objects:
-                all_of_them.enter_context(kept(bpy.data.objects[name], hide_render=True))
-        yield
-
-
-@contextmanager
-def looking_at(name: str) -> Iterator[None]:
-    """A camera of this picture's own, to the front left of an object, that frames it."""
-    thing = bpy.data.objects[name]
-    corners = [thing.matrix_world @ Vector(corner) for corner in thing.bound_box]
-    middle = sum(corners, Vector()) / 8
-    radius = max((corner - middle).length for corner in corners)
-    direction = (thing.matrix_world.to_3x3() @ Vector((-0.55, -1.0, 0.0))).normalized() + Vector((0, 0, 0.45))
-    camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
-    camera.location = middle + direction.normalized() * radius * 3.4
-    camera.rotation_euler = (middle - camera.location).to_track_quat("-Z", "Y").to_euler()
-    camera.data.lens = 50.0
-    scene = bpy.context.scene
-    scene.collection.objects.link(camera)
-    try:
-        with kept(scene, camera=camera):
-            yield
-    finally:
-        bpy.data.cameras.remove(camera.data)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Blender's own lines about each rendered tile say nothing here."""
-    sys.stdout.flush()
-    shown = os.dup(1)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    try:
-        yield
-    finally:
-        os.dup2(shown, 1)
-        os.close(shown)
-        os.close(nothing)
 
 
 if __name__ == "__main__":

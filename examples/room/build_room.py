@@ -1,13 +1,12 @@
-"""Builds room.blend beside this file: ``.venv-blender-4.5/bin/python examples/room/build_room.py``.
+"""Builds room.blend beside this file: ``.venv-blender-4.5/bin/python examples/room/build_room.py [FILE]``.
 
-A small furnished room, metres, Z up. Three targets stand in it as an artist would block them out:
-a few thick boxes each, front towards the object's own −Y; two are welded into one lumpy surface, the
-armchair is left as the boxes it was blocked from. Everything is made
-here from numbers; nothing is copied from anywhere.
+A small furnished room, metres, Z up, in which the coarse pieces of ``pieces.py`` stand. Everything is made here from
+numbers; nothing is copied from anywhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
 from collections.abc import Sequence
@@ -15,164 +14,102 @@ from pathlib import Path
 
 import bpy  # isort: skip  # first: it brings the two below with it
 import bmesh
-from mathutils import Euler, Matrix, Vector
+from mathutils import Matrix, Vector
+from pieces import Box, Drum, Part, build_pieces, parts_mesh
 
 HERE = Path(__file__).resolve().parent
-Box = tuple[tuple[float, float, float], tuple[float, float, float]]
-"""(smallest corner, largest corner), metres."""
-
-CHAIR: list[Box] = [
-    ((-0.24, -0.24, 0.38), (0.24, 0.24, 0.50)),
-    ((-0.24, 0.14, 0.48), (0.24, 0.25, 0.98)),
-    ((-0.25, -0.25, 0.0), (-0.13, -0.13, 0.40)),
-    ((0.13, -0.25, 0.0), (0.25, -0.13, 0.40)),
-    ((-0.25, 0.13, 0.0), (-0.13, 0.25, 0.40)),
-    ((0.13, 0.13, 0.0), (0.25, 0.25, 0.40)),
-]
-TABLE: list[Box] = [
-    ((-0.62, -0.40, 0.60), (0.62, 0.40, 0.75)),
-    ((-0.60, -0.38, 0.0), (-0.43, -0.21, 0.62)),
-    ((0.43, -0.38, 0.0), (0.60, -0.21, 0.62)),
-    ((-0.60, 0.21, 0.0), (-0.43, 0.38, 0.62)),
-    ((0.43, 0.21, 0.0), (0.60, 0.38, 0.62)),
-]
-ARMCHAIR: list[Box] = [
-    ((-0.36, -0.35, 0.10), (0.36, 0.31, 0.40)),
-    ((-0.36, 0.13, 0.20), (0.36, 0.37, 0.92)),
-    ((-0.43, -0.36, 0.10), (-0.23, 0.30, 0.60)),
-    ((0.23, -0.36, 0.10), (0.43, 0.30, 0.60)),
-    ((-0.37, -0.32, 0.0), (-0.22, -0.17, 0.14)),
-    ((0.22, -0.32, 0.0), (0.37, -0.17, 0.14)),
-    ((-0.37, 0.17, 0.0), (-0.22, 0.32, 0.14)),
-    ((0.22, 0.17, 0.0), (0.37, 0.32, 0.14)),
-]
-
+PICTURE_SIZE = (960, 520)
+"""Width and height of the picture of the room, pixels."""
+LEFT, RIGHT, FRONT, BACK, HEIGHT = -3.0, 4.2, -5.6, 1.9, 2.5
+"""The room's inner faces, metres. It has no ceiling, as a stage has none."""
+WINDOW = (-2.65, -1.75, 1.2, 1.95)
+"""Left, right, lower and upper edge of the opening in the back wall, metres."""
 CAMERAS: list[tuple[str, tuple[float, float, float], tuple[float, float, float], float]] = [
     # name, position, point looked at, focal length in millimetres
-    ("Camera.Front", (0.0, -4.6, 1.5), (0.0, 0.0, 0.45), 32.0),
-    ("Camera.Left", (-2.1, -2.9, 1.6), (0.05, 0.0, 0.45), 22.0),
-    ("Camera.Right", (4.0, -1.9, 1.6), (0.0, 0.0, 0.45), 30.0),
-    ("Camera.Top", (0.0, -2.6, 3.8), (0.0, 0.05, 0.4), 30.0),
-    ("Camera.Beauty", (2.3, -4.0, 1.75), (0.1, 0.1, 0.55), 42.0),
+    ("Camera.Front", (0.3, -5.4, 1.5), (0.3, 0.0, 0.5), 28.0),
+    ("Camera.Left", (-2.7, -4.4, 1.6), (0.3, 0.4, 0.5), 25.0),
+    ("Camera.Right", (3.7, -4.2, 1.6), (0.2, 0.4, 0.5), 25.0),
+    ("Camera.Top", (0.3, -3.4, 4.4), (0.3, 0.3, 0.4), 26.0),
+    ("Camera.Beauty", (0.75, -5.5, 1.9), (0.48, 0.0, 0.75), 36.0),
 ]
 
 
 def main() -> None:
     """Build the whole scene in an empty file and save it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=HERE / "room.blend")
+    chosen = parser.parse_args()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.context.scene.unit_settings.system = "METRIC"
     build_shell(collection("Room"))
     build_context(collection("Context"))
-    build_targets(collection("Targets"))
+    build_pieces(collection("Targets"), material("Clay", (0.5, 0.5, 0.5)))
     build_cameras(collection("Cameras"))
     build_lights(collection("Lights"))
     scene = bpy.context.scene
     scene.camera = bpy.data.objects["Camera.Beauty"]
-    scene.render.resolution_x = scene.render.resolution_y = 640
+    scene.view_settings.look = "AgX - Medium High Contrast"
+    scene.render.resolution_x, scene.render.resolution_y = PICTURE_SIZE
     bpy.context.preferences.filepaths.save_version = 0
-    bpy.ops.wm.save_as_mainfile(filepath=str(HERE / "room.blend"), compress=True)
-
-
-def build_targets(into: bpy.types.Collection) -> None:
-    """The three coarse pieces, each with a transform of its own."""
-    grey = material("Clay", (0.5, 0.5, 0.5))
-    placed = [
-        ("Chair", CHAIR, True, (-1.25, -0.15, 0.0), 24.0),
-        ("Table", TABLE, True, (0.05, 0.35, 0.0), -6.0),
-        ("Armchair", ARMCHAIR, False, (1.35, -0.25, 0.0), -28.0),
-    ]
-    for seed, (name, boxes, weld, position, turn) in enumerate(placed):
-        if weld:
-            piece = welded(name, boxes, into, grey)
-            lump(piece.data, seed)
-        else:
-            piece = add_mesh(name, box_mesh(name, boxes), into, grey)
-        piece.location = position
-        piece.rotation_euler = (0.0, 0.0, math.radians(turn))
-
-
-def welded(name: str, boxes: Sequence[Box], into: bpy.types.Collection, look: bpy.types.Material) -> bpy.types.Object:
-    """Boxes joined into one closed surface, as coarse as a voxel of 7 cm leaves it."""
-    piece = add_mesh(name, box_mesh(name, boxes), into, look)
-    weld = piece.modifiers.new("Weld", "REMESH")
-    weld.mode = "VOXEL"
-    weld.voxel_size = 0.07
-    bpy.context.view_layer.update()
-    solid = bpy.data.meshes.new_from_object(piece.evaluated_get(bpy.context.evaluated_depsgraph_get()))
-    piece.modifiers.clear()
-    boxy = piece.data
-    piece.data = solid
-    bpy.data.meshes.remove(boxy)
-    solid.name = name
-    return piece
-
-
-def lump(mesh: bpy.types.Mesh, seed: int) -> None:
-    """Push vertices about by two centimetres in slow waves: a block-out is never exact."""
-    for vertex in mesh.vertices:
-        x, y, z = vertex.co * 9.0
-        wave = Vector((math.sin(y + 2 * z + seed), math.sin(z + 2 * x + seed), 0.6 * math.sin(x + 2 * y + seed)))
-        vertex.co += 0.016 * wave
-    lowest = min(vertex.co.z for vertex in mesh.vertices)
-    for vertex in mesh.vertices:
-        vertex.co.z -= lowest
+    bpy.ops.wm.save_as_mainfile(filepath=str(chosen.file), compress=True)
 
 
 def build_shell(into: bpy.types.Collection) -> None:
-    """Floor, two walls and a window opening in the left one."""
+    """Floor, two walls and a window opening in the back one."""
     wood = material("Floor", (0.36, 0.22, 0.12), roughness=0.45)
-    plaster = material("Wall", (0.78, 0.75, 0.69), roughness=0.9)
+    plaster = material("Wall", (0.36, 0.43, 0.48), roughness=0.9)
     white = material("Skirting", (0.85, 0.84, 0.82), roughness=0.5)
-    boards = [((-2.4 + 0.3 * i, -4.2, -0.05), (-2.4 + 0.3 * i + 0.294, 1.9, 0.0)) for i in range(20)]
-    add_boxes("Floor", boards, into, wood)
-    add_boxes("Wall.Back", [((-2.4, 1.9, -0.05), (3.6, 2.0, 3.2))], into, plaster)
-    around_window: list[Box] = [
-        ((-2.5, -4.2, -0.05), (-2.4, -0.5, 3.2)),
-        ((-2.5, 0.9, -0.05), (-2.4, 2.0, 3.2)),
-        ((-2.5, -0.5, -0.05), (-2.4, 0.9, 0.9)),
-        ((-2.5, -0.5, 2.15), (-2.4, 0.9, 3.2)),
+    count = math.ceil((RIGHT - LEFT) / 0.3)
+    lefts = [LEFT + 0.3 * index for index in range(count)]
+    boards = [Box((left, FRONT, -0.05), (left + 0.294, BACK, 0.0)) for left in lefts]
+    add_parts("Floor", boards, into, wood)
+    add_parts("Wall.Left", [Box((LEFT - 0.1, FRONT, -0.05), (LEFT, BACK + 0.1, HEIGHT))], into, plaster)
+    left, right, low, high = WINDOW
+    outer = BACK + 0.1
+    around_window = [
+        Box((LEFT, BACK, -0.05), (left, outer, HEIGHT)),
+        Box((right, BACK, -0.05), (RIGHT, outer, HEIGHT)),
+        Box((left, BACK, -0.05), (right, outer, low)),
+        Box((left, BACK, high), (right, outer, HEIGHT)),
     ]
-    add_boxes("Wall.Left", around_window, into, plaster)
-    frame: list[Box] = [
-        ((-2.48, 0.17, 0.9), (-2.42, 0.23, 2.15)),
-        ((-2.48, -0.5, 1.5), (-2.42, 0.9, 1.55)),
-        ((-2.5, -0.55, 0.86), (-2.3, 0.95, 0.9)),
+    add_parts("Wall.Back", around_window, into, plaster)
+    sky = material("Sky", (0.75, 0.87, 1.0), glow=1.0)
+    add_parts("Sky", [Box((left - 0.2, outer, low - 0.2), (right + 0.2, outer + 0.02, high + 0.2))], into, sky)
+    middle, half_way = (left + right) / 2, (low + high) / 2
+    frame = [
+        Box((middle - 0.02, BACK + 0.03, low), (middle + 0.02, BACK + 0.07, high)),
+        Box((left, BACK + 0.03, half_way - 0.02), (right, BACK + 0.07, half_way + 0.02)),
+        Box((left - 0.05, BACK - 0.08, low - 0.04), (right + 0.05, outer, low)),
     ]
-    add_boxes("Window", frame, into, white)
-    add_boxes("Skirting", [((-2.4, 1.88, 0), (3.6, 1.9, 0.09)), ((-2.4, -4.2, 0), (-2.38, 1.9, 0.09))], into, white)
+    add_parts("Window", frame, into, white)
+    skirting = [
+        Box((LEFT, BACK - 0.02, 0), (RIGHT, BACK, 0.09)),
+        Box((LEFT, FRONT, 0), (LEFT + 0.02, BACK, 0.09)),
+    ]
+    add_parts("Skirting", skirting, into, white)
 
 
 def build_context(into: bpy.types.Collection) -> None:
-    """What stands about and must never change: rug, picture, lamp, plant."""
-    add_disc("Rug", 1.0, 0.012, (0.05, -0.25, 0.0), into, material("Rug", (0.47, 0.16, 0.13), roughness=1.0), 1.75)
+    """What stands about and must never change: rug, picture, plant."""
+    rug = material("Rug", (0.15, 0.145, 0.15), roughness=1.0)
+    made = add_parts("Rug", [Drum((0.0, 0.0, 0.0), 0.004, 1.0, 1.0, segments=64)], into, rug)
+    made.location, made.scale = (0.35, -0.05, 0.0), (2.0, 1.15, 1.0)
     dark = material("Frame", (0.06, 0.05, 0.045), roughness=0.4)
-    add_boxes("Picture.Frame", [((-0.45, 1.86, 1.25), (0.45, 1.9, 1.9))], into, dark)
+    add_parts("Picture.Frame", [Box((-0.35, BACK - 0.04, 1.2), (0.55, BACK, 1.78))], into, dark)
     picture = [
-        ("Picture.Sky", ((-0.39, 1.85, 1.56), (0.39, 1.862, 1.84)), (0.65, 0.75, 0.82)),
-        ("Picture.Land", ((-0.39, 1.85, 1.31), (0.39, 1.862, 1.56)), (0.55, 0.42, 0.18)),
+        ("Picture.Sky", Box((-0.29, BACK - 0.05, 1.48), (0.49, BACK - 0.038, 1.72)), (0.65, 0.75, 0.82)),
+        ("Picture.Land", Box((-0.29, BACK - 0.05, 1.26), (0.49, BACK - 0.038, 1.48)), (0.55, 0.42, 0.18)),
     ]
     for name, box, color in picture:
-        add_boxes(name, [box], into, material(name, color, roughness=0.7))
-    build_lamp(into, dark)
+        add_parts(name, [box], into, material(name, color, roughness=0.7))
     build_plant(into)
 
 
-def build_lamp(into: bpy.types.Collection, dark: bpy.types.Material) -> None:
-    """A standing lamp in the right-hand corner, with a real light in its shade."""
-    corner = (2.0, 1.45)
-    add_disc("Lamp.Foot", 0.16, 0.03, (*corner, 0.0), into, dark)
-    add_disc("Lamp.Pole", 0.014, 1.45, (*corner, 0.0), into, dark)
-    add_disc("Lamp.Shade", 0.22, 0.28, (*corner, 1.4), into, material("Shade", (0.95, 0.85, 0.65), glow=1.6), 1.0, 0.7)
-    bulb = bpy.data.objects.new("Lamp.Light", bpy.data.lights.new("Lamp.Light", "POINT"))
-    bulb.data.energy, bulb.data.color, bulb.data.shadow_soft_size = 12.0, (1.0, 0.8, 0.55), 0.15
-    bulb.location = (*corner, 1.78)
-    into.objects.link(bulb)
-
-
 def build_plant(into: bpy.types.Collection) -> None:
-    """A pot with bent leaves in the left-hand corner."""
-    corner = Vector((-1.95, 1.4, 0.0))
-    add_disc("Plant.Pot", 0.17, 0.32, tuple(corner), into, material("Pot", (0.62, 0.28, 0.16), roughness=0.8), 1.0, 1.25)
+    """A pot with bent leaves in the right-hand corner."""
+    corner = Vector((3.45, 1.45, 0.0))
+    clay = material("Pot", (0.62, 0.28, 0.16), roughness=0.8)
+    add_parts("Plant.Pot", [Drum((0.0, 0.0, 0.0), 0.32, 0.17, 0.21, segments=40)], into, clay).location = corner
     shape = bmesh.new()
     for index in range(15):
         add_leaf(shape, turn=index * 2.4, lean=0.25 + 0.075 * index, length=0.95 - 0.025 * index)
@@ -208,15 +145,15 @@ def build_cameras(into: bpy.types.Collection) -> None:
 
 
 def build_lights(into: bpy.types.Collection) -> None:
-    """Sun through the window, a large soft light from the artist's side, a dim sky."""
+    """Sun over the artist's left shoulder, a large soft light from the right, a dim sky."""
     sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
-    sun.data.energy, sun.data.angle, sun.data.color = 3.0, math.radians(3), (1.0, 0.93, 0.82)
-    sun.rotation_euler = Euler((math.radians(20), math.radians(-58), 0.0))
+    sun.data.energy, sun.data.angle, sun.data.color = 2.3, math.radians(5), (1.0, 0.94, 0.85)
+    sun.rotation_euler = Vector((0.5, 0.7, -1.4)).to_track_quat("-Z", "Y").to_euler()
     into.objects.link(sun)
     soft = bpy.data.objects.new("Softbox", bpy.data.lights.new("Softbox", "AREA"))
-    soft.data.energy, soft.data.size = 110.0, 2.5
-    soft.location = (1.2, -3.4, 3.4)
-    soft.rotation_euler = (Vector((0, 0, 0.4)) - soft.location).to_track_quat("-Z", "Y").to_euler()
+    soft.data.energy, soft.data.size = 80.0, 2.5
+    soft.location = (2.6, -4.0, 3.4)
+    soft.rotation_euler = (Vector((0.5, 0, 0.4)) - soft.location).to_track_quat("-Z", "Y").to_euler()
     into.objects.link(soft)
     world = bpy.data.worlds.new("World")
     world.use_nodes = True
@@ -247,22 +184,7 @@ def material(
     return made
 
 
-def box_mesh(name: str, boxes: Sequence[Box]) -> bpy.types.Mesh:
-    """Separate closed boxes in one mesh."""
-    shape = bmesh.new()
-    for low, high in boxes:
-        middle = (Vector(low) + Vector(high)) / 2
-        size = Matrix.Diagonal((*(Vector(high) - Vector(low)), 1.0))
-        bmesh.ops.create_cube(shape, size=1.0, matrix=Matrix.Translation(middle) @ size)
-    mesh = bpy.data.meshes.new(name)
-    shape.to_mesh(mesh)
-    shape.free()
-    return mesh
-
-
-def add_mesh(
-    name: str, mesh: bpy.types.Mesh, into: bpy.types.Collection, look: bpy.types.Material
-) -> bpy.types.Object:
+def add_mesh(name: str, mesh: bpy.types.Mesh, into: bpy.types.Collection, look: bpy.types.Material) -> bpy.types.Object:
     """A mesh as an object with one material."""
     made = bpy.data.objects.new(name, mesh)
     mesh.materials.append(look)
@@ -270,31 +192,11 @@ def add_mesh(
     return made
 
 
-def add_boxes(name: str, boxes: Sequence[Box], into: bpy.types.Collection, look: bpy.types.Material) -> None:
-    """One object made of boxes."""
-    add_mesh(name, box_mesh(name, boxes), into, look)
-
-
-def add_disc(
-    name: str,
-    radius: float,
-    height: float,
-    foot: tuple[float, ...],
-    into: bpy.types.Collection,
-    look: bpy.types.Material,
-    stretch_x: float = 1.0,
-    taper: float = 1.0,
-) -> None:
-    """A cylinder standing on ``foot``; ``taper`` is the top's radius over the bottom's."""
-    shape = bmesh.new()
-    bmesh.ops.create_cone(
-        shape, cap_ends=True, segments=40, radius1=radius, radius2=radius * taper, depth=height,
-        matrix=Matrix.Diagonal((stretch_x, 1, 1, 1)) @ Matrix.Translation((0, 0, height / 2)),
-    )  # fmt: skip
-    mesh = bpy.data.meshes.new(name)
-    shape.to_mesh(mesh)
-    shape.free()
-    add_mesh(name, mesh, into, look).location = foot
+def add_parts(
+    name: str, parts: Sequence[Part], into: bpy.types.Collection, look: bpy.types.Material
+) -> bpy.types.Object:
+    """One object made of boxes and cylinders."""
+    return add_mesh(name, parts_mesh(name, parts), into, look)
 
 
 if __name__ == "__main__":
