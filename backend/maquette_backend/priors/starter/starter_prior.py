@@ -32,10 +32,10 @@ class StarterPrior:
         self._device = device
         self._identity = f"starter:{folder.sha256[:16]}"
         self._settings = Settings(
-            geometry_scale=10.0,
+            geometry_scale=7.0,
             appearance_scale=8.0,
             geometry_time_start=(0.5, 0.92),
-            geometry_time_end=(0.3, 0.65),
+            geometry_time_end=(0.15, 0.45),
             appearance_time_start=(0.5, 0.92),
             appearance_time_end=(0.2, 0.5),
             sizes=(picture.SIZE,),
