@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 from maquette_backend.appearance.fields import ColorField
@@ -25,6 +26,7 @@ from torch import Tensor
 from benchmarks.rows import Row
 from tests.backend.render.surfaces import bumpy_torus
 
+_Result = TypeVar("_Result", bound="Tensor | tuple[Tensor, Tensor]")
 _VIEWS = 4
 _SIDE_PX = 64
 _GRID_CLASS = 64
@@ -71,7 +73,13 @@ class _TimedPrior:
     ) -> Tensor:
         return self._timed(self.inner.predict_denoised, noisy, time, text, views, modality)
 
-    def _timed(self, predict: Callable[..., Tensor], noisy: Tensor, *rest: object) -> Tensor:
+    def predict_told_and_untold(
+        self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        self.images += len(noisy)  # and as many again in _timed
+        return self._timed(self.inner.predict_told_and_untold, noisy, time, text, negative, views, modality)
+
+    def _timed(self, predict: Callable[..., _Result], noisy: Tensor, *rest: object) -> _Result:
         start = perf_counter()
         result = predict(noisy, *rest)
         self.secs += perf_counter() - start

@@ -61,8 +61,7 @@ def guide(
     with torch.no_grad():
         alpha, sigma = (scale.view(-1, 1, 1, 1) for scale in prior.alpha_sigma(time))
         noisy = prior.add_noise(encoded, noise, time, modality)
-        plain = prior.predict_denoised(noisy, time, text, views, modality)
-        unguided = prior.predict_denoised(noisy, time, negative, None, modality)
+        plain, unguided = prior.predict_told_and_untold(noisy, time, text, negative, views, modality)
         # at one noisy image, guiding x0 is guiding eps: both are affine in the network's output
         denoised = _rescaled(unguided + settings.scale * (plain - unguided), plain, settings.rescale, modality)
         weight = alpha * sigma * _channel_weights(denoised, settings, modality)

@@ -70,6 +70,12 @@ class GaussianPrior:
         clean = mean + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (noisy - alpha * mean)
         return self._given(noisy, clean, modality)
 
+    def predict_told_and_untold(
+        self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        told = self.predict_denoised(noisy, time, text, views, modality)
+        return told, self.predict_denoised(noisy, time, negative, None, modality)
+
     def predict_noise(
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:

@@ -169,6 +169,21 @@ def test_rows_of_a_batch_do_not_touch_each_other(starter: StarterPrior, held_out
 
 
 @torch.no_grad()
+def test_guidance_in_one_batch_is_guidance_in_two(starter: StarterPrior, held_out: HeldOut) -> None:
+    _, noisy, times = noised(starter, held_out.pictures[:2], 0.8)
+    text, negative = (starter.encode_text([words] * 2).data for words in ("a chair", "a lamp"))
+    views = part(held_out.views, 2)
+    together = starter.predict_told_and_untold(noisy, times, text, negative, views, "joint")
+    apart = (
+        starter.predict_denoised(noisy, times, text, views, "joint"),
+        starter.predict_denoised(noisy, times, negative, None, "joint"),
+    )
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, atol=0.1, rtol=0)
+        assert (one - other).square().mean() < 0.01 * (apart[0] - apart[1]).square().mean()
+
+
+@torch.no_grad()
 def test_the_same_question_has_the_same_answer(starter: StarterPrior, held_out: HeldOut) -> None:
     _, noisy, times = noised(starter, held_out.pictures[:4], 0.8)
     text = starter.encode_text(held_out.captions[:4]).data

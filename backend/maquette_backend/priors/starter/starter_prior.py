@@ -94,7 +94,7 @@ class StarterPrior:
         self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
     ) -> Tensor:
         """ε̂ [B,7,H,W] for noisy encodings at times [B], token vectors [B,32,128], B views or None."""
-        v, times = self._velocity(noisy, time, text, views, modality)
+        v, times = self._velocity(noisy, time, text, self._camera(views, len(noisy)), modality)
         return schedule.noise_from_velocity(v, noisy, times)
 
     def predict_denoised(
@@ -104,18 +104,32 @@ class StarterPrior:
 
         Under ``surface`` the geometry is returned as it was given.
         """
-        v, times = self._velocity(noisy, time, text, views, modality)
+        return self._denoised(noisy, time, text, self._camera(views, len(noisy)), modality)
+
+    def predict_told_and_untold(
+        self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        """Both of guidance's estimates in one batch, a sixth quicker than one after the other."""
+        twice, times, words = (torch.cat(pair) for pair in ((noisy, noisy), (time, time), (text, negative)))
+        camera = torch.cat([self._camera(views, len(noisy)), self._camera(None, len(noisy))])
+        told, untold = self._denoised(twice, times, words, camera, modality).chunk(2)
+        return told, untold
+
+    def _camera(self, views: Views | None, count: int) -> Tensor:
+        return no_camera(count, self._device) if views is None else camera_features(views)
+
+    def _denoised(self, noisy: Tensor, time: Tensor, text: Tensor, camera: Tensor, modality: Modality) -> Tensor:
+        v, times = self._velocity(noisy, time, text, camera, modality)
         clean = schedule.clean_from_velocity(v, noisy, times)
         if modality == "surface":
             clean[:, picture.GEOMETRY] = noisy[:, picture.GEOMETRY]
         return clean
 
     def _velocity(
-        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+        self, noisy: Tensor, time: Tensor, text: Tensor, camera: Tensor, modality: Modality
     ) -> tuple[Tensor, Tensor]:
         """v̂, and the times [B,7,1,1] of every channel."""
         geometry_time = torch.zeros_like(time) if modality == "surface" else time
-        camera = no_camera(len(noisy), self._device) if views is None else camera_features(views)
         told = network.Condition(time, geometry_time, text, camera)
         v = network.predict_velocity(self._network, noisy, told)
         return v, picture.channel_times(time, geometry_time)
