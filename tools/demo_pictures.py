@@ -82,13 +82,20 @@ def labelled(picture: Image.Image, words: Mapping[str, str], areas: Mapping[str,
     copy = picture.convert("RGBA")
     layer = Image.new("RGBA", copy.size)
     draw, font = ImageDraw.Draw(layer), ImageFont.load_default(LABEL_FONT)
-    wrapped = {name: textwrap.fill(words[name], LABEL_WIDTH) for name in areas}
+    wrapped = {name: balanced(words[name], LABEL_WIDTH) for name in areas}
     sizes = {name: _size_of(draw, text, font) for name, text in wrapped.items()}
     for name, area in label_areas(areas, sizes, picture.size).items():
         draw.rounded_rectangle((area.left, area.top, area.right, area.bottom), 5, fill=(20, 20, 20, 190))
         middle = ((area.left + area.right) / 2, (area.top + area.bottom) / 2)
         draw.multiline_text(middle, wrapped[name], fill=(245, 245, 245), font=font, anchor="mm", align="center")
     return Image.alpha_composite(copy, layer).convert("RGB")
+
+
+def balanced(text: str, width: int) -> str:
+    """Text in as few lines of at most ``width`` characters as it needs, none much longer than the others."""
+    lines = textwrap.wrap(text, width)
+    narrower = [textwrap.wrap(text, less) for less in range(max(map(len, lines), default=1), 0, -1)]
+    return "\n".join([tried for tried in narrower if len(tried) == len(lines)][-1] if lines else [])
 
 
 def label_areas(

@@ -83,7 +83,7 @@ def workbench(size: int) -> Iterator[None]:
     with (
         kept(scene.render, engine="BLENDER_WORKBENCH", resolution_x=size, resolution_y=size, filepath=""),
         kept(scene.display.shading, color_type="TEXTURE", light="STUDIO"),
-        kept(scene.view_settings, view_transform="Standard"),
+        kept(scene.view_settings, view_transform="Standard", look="None", exposure=0.5),
     ):
         yield
 

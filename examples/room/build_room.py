@@ -78,7 +78,7 @@ def build_shell(into: bpy.types.Collection) -> None:
     middle, half_way = (left + right) / 2, (low + high) / 2
     frame = [
         Box((middle - 0.02, BACK + 0.03, low), (middle + 0.02, BACK + 0.07, high)),
-        Box((left, BACK + 0.03, half_way - 0.02), (right, BACK + 0.07, half_way + 0.02)),
+        Box((left, BACK + 0.035, half_way - 0.02), (right, BACK + 0.065, half_way + 0.02)),
         Box((left - 0.05, BACK - 0.08, low - 0.04), (right + 0.05, outer, low)),
     ]
     add_parts("Window", frame, into, white)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -93,6 +94,21 @@ def test_labels_stay_beside_their_pieces_and_off_others(
         if label.top < areas[name].top:
             assert label.inside(SIZE)
             assert not any(label.meets(area) for other, area in areas.items() if other != name)
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=30), max_size=12), st.integers(4, 30))
+def test_a_balanced_label_keeps_its_words_and_its_lines(words: list[str], width: int) -> None:
+    """As few lines as filling them takes, and the longest as short as that allows."""
+    text = " ".join(words)
+    lines = pictures.balanced(text, width).splitlines()
+    filled = textwrap.wrap(text, width)
+    assert "".join(lines).replace(" ", "") == "".join(words)
+    assert len(lines) == len(filled)
+    assert max(map(len, lines), default=0) <= max(map(len, filled), default=0)
+
+
+def test_a_balanced_label_has_no_orphan() -> None:
+    assert pictures.balanced("a yellow lamp with a shade", 22) == "a yellow lamp\nwith a shade"
 
 
 def test_a_label_with_another_piece_below_goes_above() -> None:
