@@ -68,7 +68,7 @@ class Effort:
     losses: LossEffort = field(default_factory=LossEffort)
     samples: SampleEffort = field(default_factory=SampleEffort)
     judges: Mapping[JudgeName, JudgeEffort] = field(
-        default_factory=lambda: {"kinds": JudgeEffort(steps=2500), "sides": JudgeEffort(steps=1500)}
+        default_factory=lambda: {"kinds": JudgeEffort(steps=2500), "sides": JudgeEffort(steps=3000)}
     )
     refinement: RefineEffort = field(default_factory=RefineEffort)
     folds: int = 3
