@@ -262,10 +262,9 @@ def _figures(one: Reshaped) -> dict[str, float]:
     return {name: round(float(getattr(one, name)), 4) for name in names}
 
 
-def _plain(row: Row) -> dict[str, object]:
+def _plain(row: Row) -> Mapping[str, object]:
     """With null for what is not a number: JSON has none."""
-    values = {name: None if value != value else value for name, value in asdict(row).items()}
-    return values | {"verdict": row.verdict}
+    return {name: None if value != value else value for name, value in asdict(row).items()} | {"verdict": row.verdict}
 
 
 def _write(path: Path, text: str) -> None:
