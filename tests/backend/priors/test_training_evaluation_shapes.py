@@ -162,3 +162,10 @@ def test_better_is_better_than_everything_else() -> None:
 def test_shares_count_views() -> None:
     one = Colored("x", "a red x", "red", ("red",) * 6 + ("pink",) * 2, torch.zeros(8, 7, 4, 4), 1.0)
     assert right_shares([one]).tolist() == [0.75]
+
+
+def test_smoothing_rounds_boxes_and_keeps_them() -> None:
+    table = boxes("table")
+    rounded = smoothed_by(table, 0.01)
+    assert volume(rounded) > 0.75 * volume(table)
+    assert np.allclose(np.ptp(rounded.positions, axis=0), np.ptp(table.positions, axis=0), rtol=0.1)

@@ -108,12 +108,24 @@ def blob(shape: Shape) -> Shape:
 
 
 def boxes(kind: str) -> Shape:
-    """The assembly of that kind in ``BOXES``."""
+    """The assembly of that kind in ``BOXES``, finely divided, so that smoothing rounds a box and does not crush it."""
     quads = np.array([[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]])
     box = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     positions = [[(b[i], b[2 + j], b[4 + k]) for k in (0, 1) for j in (0, 1) for i in (0, 1)] for b in BOXES[kind]]
     triangles = [box + 8 * number for number in range(len(positions))]
-    return Shape(np.concatenate(positions).astype(np.float32), np.concatenate(triangles).astype(np.int32))
+    whole = Shape(np.concatenate(positions).astype(np.float32), np.concatenate(triangles).astype(np.int32))
+    return subdivided(subdivided(subdivided(whole)))
+
+
+def subdivided(shape: Shape) -> Shape:
+    """Every triangle in four, at the middles of its edges."""
+    edges = np.sort(np.concatenate([shape.triangles[:, [0, 1]], shape.triangles[:, [1, 2]], shape.triangles[:, [2, 0]]]))
+    ends, middle = np.unique(edges, axis=0, return_inverse=True)
+    ab, bc, ca = len(shape.positions) + middle.reshape(3, -1)
+    a, b, c = shape.triangles.T
+    parts = [np.stack(corners, 1) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    positions = np.concatenate([shape.positions, shape.positions[ends].mean(1)])
+    return Shape(positions.astype(np.float32), np.concatenate(parts).astype(np.int32))
 
 
 def smoothed(positions: NDArray[np.float32], triangles: NDArray[np.int32], times: int) -> NDArray[np.float32]:
