@@ -59,6 +59,11 @@ class Settings:
     denoised_bound: float | tuple[float, ...] = 0.0
     """Largest magnitude of a sensible clean encoding, for all channels or for each; guided estimates are clamped to
     it. 0 for none."""
+    overall_color_times: tuple[float, float] | None = None
+    """Diffusion times while only the subject's overall colour is learned, on a given surface; None: as for the rest. A
+    prior that is told the surface reads the colour off all but the noisiest pictures, and only then asks the words."""
+    overall_color_emphasis: float = 3.0
+    """What the guidance scale is multiplied by meanwhile: three numbers can be pushed hard without becoming blotchy."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where its tensors live, and so where a job computes."""
 

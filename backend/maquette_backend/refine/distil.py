@@ -38,7 +38,9 @@ class StageSettings:
     base_share: float = 0.2
     """The overall colour alone is learned during this first share of the stage, and then held."""
     base_emphasis: float = 1.0
-    """What the guidance scale is multiplied by meanwhile: three numbers can be pushed hard without becoming blotchy."""
+    """What the guidance scale is multiplied by meanwhile."""
+    base_times: tuple[float, float] | None = None
+    """Diffusion times meanwhile; None: the schedule's."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     device = scene.prior.settings.device  # drawn on the CPU, so that a seed means the same everywhere
     views = scene.sampler.sample(settings.views, generator).to(device)
     modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else settings.modality
-    time = settings.schedule.sample(progress, settings.views, generator).to(device)
+    schedule = _schedule(settings, progress)
+    time = schedule.sample(progress, settings.views, generator).to(device)
     surface = state.body.surface()
     image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
     encoded = scene.prior.encode_image(image)
@@ -103,6 +106,12 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
         parameter.grad = None
     state.optimiser.step()
     return float(loss.detach())
+
+
+def _schedule(settings: StageSettings, progress: float) -> TimeSchedule:
+    if settings.base_times is None or progress >= settings.base_share:
+        return settings.schedule
+    return TimeSchedule(settings.base_times, settings.base_times)
 
 
 def _emphasised(settings: StageSettings) -> Distillation:

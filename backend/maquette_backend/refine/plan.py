@@ -20,8 +20,6 @@ JOINT_WEIGHTS = (0.3, 1.0, 4.0)
 """What the shape listens to, under a joint prior. Colour little: shading says what normals say better, and texture says
 nothing about shape. Coverage more: it differs along outlines alone, and is the one channel that only shape can change.
 Under an exact prior equal weights come only a third as near to its shape in as many steps."""
-BASE_EMPHASIS = 3.0
-"""Guidance of the appearance's overall colour over that of its detail."""
 BAKING_STEPS = 10
 """What unwrapping and baking count for in a job's progress."""
 
@@ -78,7 +76,8 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         modality="surface" if "surface" in advice.modalities else "color",
         normal_share=0.0,
         color_rate=0.02,
-        base_emphasis=BASE_EMPHASIS,
+        base_emphasis=advice.overall_color_emphasis,
+        base_times=advice.overall_color_times,
     )
 
 

@@ -33,11 +33,13 @@ class StarterPrior:
         self._identity = f"starter:{folder.sha256[:16]}"
         self._settings = Settings(
             geometry_scale=7.0,
-            appearance_scale=8.0,
+            appearance_scale=3.0,
             geometry_time_start=(0.5, 0.92),
             geometry_time_end=(0.15, 0.45),
             appearance_time_start=(0.5, 0.92),
             appearance_time_end=(0.2, 0.5),
+            overall_color_times=(0.97, 0.998),
+            overall_color_emphasis=1.0,
             sizes=(picture.SIZE,),
             modalities=("joint", "surface"),
             camera_conditioned=True,
