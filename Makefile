@@ -18,7 +18,7 @@ help:  ## Show this list
 setup:  ## Create both environments (backend, Blender 4.5); seconds when they are up to date
 	@$(SETUP) backend blender-4.5
 
-demo: setup  ## Refine three coarse pieces in a small room, from set-up to pictures in out/demo
+demo: setup  ## Refine six coarse pieces in a small room, from set-up to pictures in out/demo
 	@$(BACKEND) tools/demo.py
 
 check: lint types  ## Lint and type-check everything, with set-up if needed
