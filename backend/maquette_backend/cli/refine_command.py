@@ -22,6 +22,7 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from ..priors.catalogue import prior_names
+from ..priors.cores import share_cores
 from ..priors.load import load_prior
 from ..refine.events import PreviewFrame, Progress, RefinedSubject, Wish
 from ..refine.job import refine_job
@@ -77,6 +78,7 @@ def refine_recipe(recipe_path: Path, blobs: Path, out: Path) -> int:
     events = DiskEvents(recipe, out)
     checkpoints = FileCheckpoints(out / ".checkpoint")
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    share_cores()
     refine_job(recipe, partial(read_blob, blobs), events, checkpoints, lambda name: load_prior(name, device))
     checkpoints.clear()
     sys.stderr.write("\n")

@@ -175,6 +175,9 @@ def device_name() -> str:
 def warm_up() -> None:
     """Import what loads priors before a job asks: diffusers alone takes seconds. Only for jobs that use torch."""
     if "torch" in sys.modules:
+        from ..priors.cores import share_cores
+
+        share_cores()
         importlib.import_module("..priors.load", __package__)
 
 

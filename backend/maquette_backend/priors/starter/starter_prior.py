@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from maquette_backend.priors.cores import share_cores
 from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
 from maquette_backend.priors.starter import network, picture, schedule
 from maquette_backend.priors.starter.conditioning import camera_features, no_camera
@@ -30,6 +32,7 @@ class StarterPrior:
         self._words = folder.words
         self._known = KnownThings(known, folder.words.text_vectors, _FAMILIAR) if known else None
         self._device = device
+        self._halves = _halves() if device.type == "cpu" else None
         self._identity = f"starter:{folder.sha256[:16]}"
         self._settings = Settings(
             geometry_scale=7.0,
@@ -111,10 +114,15 @@ class StarterPrior:
     def predict_told_and_untold(
         self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
     ) -> tuple[Tensor, Tensor]:
-        """Both of guidance's estimates in one batch, a sixth quicker than one after the other."""
+        """Both of guidance's estimates, without a tape: one batch on a GPU, side by side on a CPU."""
+        camera, no_view = self._camera(views, len(noisy)), self._camera(None, len(noisy))
+        if self._halves is not None:
+            denoised = torch.no_grad()(self._denoised)  # a thread's own switch
+            untold = self._halves.submit(denoised, noisy, time, negative, no_view, modality)
+            told = self._halves.submit(denoised, noisy, time, text, camera, modality)
+            return told.result(), untold.result()
         twice, times, words = (torch.cat(pair) for pair in ((noisy, noisy), (time, time), (text, negative)))
-        camera = torch.cat([self._camera(views, len(noisy)), self._camera(None, len(noisy))])
-        told, untold = self._denoised(twice, times, words, camera, modality).chunk(2)
+        told, untold = self._denoised(twice, times, words, torch.cat([camera, no_view]), modality).chunk(2)
         return told, untold
 
     def _camera(self, views: Views | None, count: int) -> Tensor:
@@ -135,6 +143,12 @@ class StarterPrior:
         told = network.Condition(time, geometry_time, text, camera)
         v = network.predict_velocity(self._network, noisy, told)
         return v, picture.channel_times(time, geometry_time)
+
+
+def _halves() -> ThreadPoolExecutor:
+    """Two threads with half of the cores each. Layers this small end in microseconds: one evaluation on both cores
+    mostly waits at its own barriers, two evaluations on one core each never do (115 against 70 ms for 2 × 4 views)."""
+    return ThreadPoolExecutor(2, "prior", initializer=share_cores)
 
 
 def load_starter(device: torch.device, folder: Path = SHIPPED) -> StarterPrior:
