@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -63,6 +64,8 @@ def main() -> int:
     chosen = parser.parse_args()
     demo = Demo(chosen.out, chosen.backend_python, chosen.out / "backend", tuple(chosen.steps))
     demo.out.mkdir(parents=True, exist_ok=True)
+    if demo.home.exists():  # an interrupted demo's job would be finished first, for minutes and unseen
+        shutil.rmtree(demo.home)
     with demo.timed("Install the extension"):
         install(chosen.zip, demo)
     bpy.ops.wm.open_mainfile(filepath=str(chosen.room))
