@@ -48,11 +48,11 @@ def test_it_is_a_prior(starter: StarterPrior) -> None:
 
 
 @pytest.mark.parametrize("modality", ["joint", "surface"])
-@pytest.mark.parametrize(("time", "least"), [(0.85, 1.03), (0.95, 1.10)])
+@pytest.mark.parametrize(("time", "least"), [(0.85, 1.10), (0.95, 1.25)])
 def test_the_right_caption_predicts_better_than_a_wrong_one(
     starter: StarterPrior, held_out: HeldOut, time: float, least: float, modality: Modality
 ) -> None:
-    """The gate in small: 13 unseen models of all kinds, three pairings."""
+    """The gate in small: 13 unseen models of all kinds, three pairings; measured 1.16 and 1.39 (surface 1.55, 2.47)."""
     text = starter.encode_text(held_out.captions).data
     right = denoising_loss(starter, held_out.pictures, text, held_out.views, time, modality)
     strangers = [text.roll(VIEWS_PER_MODEL * shift, 0) for shift in (1, 4, 7)]
@@ -69,7 +69,7 @@ def test_the_right_camera_predicts_better_than_one_a_quarter_turn_away(
     right, wrong = (
         denoising_loss(starter, held_out.pictures, text, views, 0.95) for views in (held_out.views, turned)
     )
-    assert wrong > 1.01 * right
+    assert wrong > 1.03 * right
 
 
 def test_knowing_the_shape_helps_the_colour(starter: StarterPrior, held_out: HeldOut) -> None:
@@ -86,7 +86,7 @@ def test_knowing_the_shape_helps_the_colour(starter: StarterPrior, held_out: Hel
 def test_it_denoises_far_better_than_the_best_linear_filter(
     starter: StarterPrior, held_out: HeldOut, modality: Modality
 ) -> None:
-    """The Wiener filter knows the variance of every channel; a learned prior must know much more."""
+    """The Wiener filter knows the variance of every channel; a learned prior must know much more (measured: 7 and 10 ×)."""
     clean, noisy, times = noised(starter, held_out.pictures, 0.5, modality)
     text = starter.encode_text(held_out.captions).data
     alpha, sigma = (scale[0] for scale in starter.alpha_sigma(times))
@@ -95,7 +95,7 @@ def test_it_denoises_far_better_than_the_best_linear_filter(
     mean = clean - centred
     linear = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (noisy - alpha * mean)
     loss = denoising_loss(starter, held_out.pictures, text, held_out.views, 0.5, modality)
-    assert (linear - clean)[:, PARTS[modality]].square().mean().item() > 4 * loss
+    assert (linear - clean)[:, PARTS[modality]].square().mean().item() > 5 * loss
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from maquette_backend.priors.starter.training.debian_package import obtain_package, unpack_package
 
 PACKAGE = "sweethome3d-furniture"
 _UNPACKED = Path("usr/share/sweethome3d/furniture")
@@ -54,9 +54,9 @@ def obtain_furniture(cache: Path) -> Path:
     cache = cache.resolve()
     root = cache / PACKAGE
     if not (root / "package.json").exists():
-        deb = next(iter(sorted(cache.glob(f"{PACKAGE}*.deb"))), None) or _download(cache)
+        deb = obtain_package(PACKAGE, cache)
         shutil.rmtree(root, ignore_errors=True)
-        _run(["dpkg", "-x", str(deb), str(root)], cwd=cache)
+        unpack_package(PACKAGE, deb, root)
         about = {"file": deb.name, "sha256": hashlib.sha256(deb.read_bytes()).hexdigest()}
         (root / "package.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return root / _UNPACKED
@@ -110,21 +110,3 @@ def _rotation(text: str | None) -> tuple[float, ...] | None:
     if len(numbers) != 9:
         raise ValueError(f"modelRotation needs 9 numbers, not {len(numbers)}: {text}")
     return numbers
-
-
-def _download(cache: Path) -> Path:
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        _run(["apt-get", "download", PACKAGE], cwd=Path(folder))
-        (deb,) = Path(folder).glob("*.deb")
-        return Path(shutil.move(deb, cache / deb.name))
-
-
-def _run(command: list[str], cwd: Path) -> None:
-    try:
-        subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        detail = getattr(error, "stderr", "") or str(error)
-        raise RuntimeError(
-            f"`{' '.join(command)}` failed: {detail.strip()}. Making the data needs Debian's tools; without a package "
-            f"source, put the package {PACKAGE} (.deb) into the cache folder and try again."
-        ) from error

@@ -7,10 +7,11 @@ where its notice is kept. Nothing of it is shipped: its texts are only what the 
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from maquette_backend.priors.starter.training.debian_package import obtain_package, unpack_package
 
 PACKAGE = "wordnet-base"
 _DICTIONARY = Path("usr/share/wordnet")
@@ -39,11 +40,7 @@ def obtain_wordnet(cache: Path) -> Path:
     cache = cache.resolve()
     folder = cache / PACKAGE / _DICTIONARY
     if not (folder / "data.noun").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        if not any(cache.glob(f"{PACKAGE}*.deb")):
-            _run(["apt-get", "download", PACKAGE], cache)
-        deb = min(cache.glob(f"{PACKAGE}*.deb"))
-        _run(["dpkg", "-x", str(deb), str(cache / PACKAGE)], cache)
+        unpack_package(PACKAGE, obtain_package(PACKAGE, cache), cache / PACKAGE)
     return folder
 
 
@@ -72,14 +69,3 @@ def parse_synsets(text: str) -> Iterator[Synset]:
 
 def _plain_word(word: str) -> str:
     return re.sub(r"\((?:a|p|ip)\)$", "", word).replace("_", " ")
-
-
-def _run(command: list[str], cwd: Path) -> None:
-    try:
-        subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        detail = getattr(error, "stderr", "") or str(error)
-        raise RuntimeError(
-            f"`{' '.join(command)}` failed: {detail.strip()}. Making the text corpus needs Debian's tools; without a "
-            f"package source, put the package {PACKAGE} (.deb) into {cwd} and try again."
-        ) from error
