@@ -96,8 +96,29 @@ def _check_subject(subject: Subject) -> None:
     _check_range(
         f"The texture size of “{name}”", subject.texture_size, limits.MIN_TEXTURE_SIZE, limits.MAX_TEXTURE_SIZE
     )
+    _check_range(f"“Stay close” of “{name}”", subject.stay_close, 0, 1)
+    if subject.triangle_budget != 0:
+        budget = f"The triangle budget of “{name}”"
+        _check_range(budget, subject.triangle_budget, limits.MIN_TRIANGLE_BUDGET, limits.MAX_TRIANGLES)
     _check_matrix(name, subject.world_from_object)
     _check_mesh_ref(name, subject.mesh)
+    _check_controls(subject)
+
+
+def _check_controls(subject: Subject) -> None:
+    vertices = _rows(subject.mesh.positions)
+    for what, ref, dtype, fits in (
+        ("mask", subject.mask, "f4", lambda shape: shape == (vertices,)),
+        ("sharp edges", subject.sharp_edges, "i4", lambda shape: len(shape) == 2 and shape[1] == 2),
+    ):
+        if ref is None:
+            continue
+        if ref.dtype != dtype or not fits(ref.shape):
+            raise _invalid(
+                f"The {what} of “{subject.name}” is {ref.dtype} {list(ref.shape)}.",
+                f"Send f4 [{vertices}] for a mask, i4 [n, 2] for sharp edges.",
+            )
+        _check_ref(subject.name, ref)
 
 
 def _check_prompts(subject: Subject) -> None:

@@ -57,6 +57,8 @@ MAX_TRIANGLES = 500_000
 """Of one mesh. What is called coarse here has far fewer; refinement's memory grows with it."""
 MAX_VERTICES = 3 * MAX_TRIANGLES
 """Every triangle with vertices of its own."""
+MIN_TRIANGLE_BUDGET = 100
+"""Fewer triangles cannot hold the shape of a piece of furniture."""
 MAX_PROMPT_CHARS = 500
 """Text encoders read 77 tokens or fewer. What is cut of a shorter text is told (``PromptReading.chars_read``)."""
 MAX_NAME_CHARS = 255

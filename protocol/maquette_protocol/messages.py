@@ -147,6 +147,19 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class SurfaceOrigin:
+    """The point of the sent mesh that each vertex and each triangle of a new one corresponds to: the nearest that faces
+    the same way. With it a client carries over whatever it keeps on its own mesh."""
+
+    vertex_triangles: ArrayRef
+    """i4 [V], triangles of the sent mesh."""
+    vertex_weights: ArrayRef
+    """f4 [V, 3], barycentric in those, each row ≥ 0 with sum 1."""
+    face_triangles: ArrayRef
+    """i4 [F], for the middle of each new triangle."""
+
+
+@dataclass(frozen=True)
 class SubjectResult:
     """One refined subject. ``mesh`` is in the object space of the subject that was sent."""
 
@@ -156,6 +169,8 @@ class SubjectResult:
     """True when vertices and triangles correspond one to one to those that were sent."""
     base_color: ArrayRef | None = None
     """u1 [height, width, 3], sRGB, row 0 at the bottom (Blender's order)."""
+    origin: SurfaceOrigin | None = None
+    """Where the new surface came from, unless ``same_topology``."""
 
 
 @dataclass(frozen=True)

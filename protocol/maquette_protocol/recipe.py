@@ -49,6 +49,18 @@ class MeshRef:
 
 
 @dataclass(frozen=True)
+class Locks:
+    """What the shape keeps while it moves. The planes are those of object space."""
+
+    symmetry_x: bool = False
+    """Mirror halves stay each other's mirror image across the plane x = 0; so for y and z."""
+    symmetry_y: bool = False
+    symmetry_z: bool = False
+    flat_bottom: bool = False
+    """What rests on the lowest plane of z rests there still, and nothing sinks below it."""
+
+
+@dataclass(frozen=True)
 class Subject:
     """One scene object to refine."""
 
@@ -65,6 +77,15 @@ class Subject:
     """0..1. How far the surface may move: 1 is 10 % of the object's longest side."""
     texture_size: int = 1024
     """Side of the square texture, pixels."""
+    stay_close: float = 0.5
+    """0..1. How strongly the surface is held where it was; 0 hardly, 1 so that it only moves where much speaks for it."""
+    locks: Locks = field(default_factory=Locks)
+    mask: ArrayRef | None = None
+    """f4 [vertices] in 0..1: the share of ``strength`` that each vertex has; none: 1 everywhere. 0 keeps it in place."""
+    sharp_edges: ArrayRef | None = None
+    """i4 [edges, 2]: pairs of vertices whose edge keeps its angle."""
+    triangle_budget: int = 0
+    """Remesh: the most triangles of the result; 0: as many as the grid gives."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from maquette_protocol.recipe import (
     Camera,
     ContextObject,
     Guidance,
+    Locks,
     MeshRef,
     Recipe,
     Stages,
@@ -313,3 +314,35 @@ def test_every_number_of_a_recipe_is_bounded() -> None:
 
 def test_mesh_refs_need_no_uvs() -> None:
     check_recipe(_subject(mesh=MeshRef(SUBJECT.mesh.positions, SUBJECT.mesh.triangles)), PRIORS)
+
+
+def _ref(dtype: str, *shape: int) -> ArrayRef:
+    return ArrayRef("44" * 32, dtype, shape)
+
+
+def test_controls_of_the_shape_are_accepted() -> None:
+    vertices = SUBJECT.mesh.positions.shape[0]
+    controlled = _subject(
+        stay_close=1.0, mask=_ref("f4", vertices), sharp_edges=_ref("i4", 3, 2), triangle_budget=100,
+        locks=Locks(symmetry_x=True, flat_bottom=True),
+    )  # fmt: skip
+    check_recipe(controlled, PRIORS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stay_close": 1.01}, "1.01"),
+        ({"triangle_budget": 99}, "99"),
+        ({"triangle_budget": -1}, "-1"),
+        ({"mask": _ref("f4", 9)}, "mask"),
+        ({"mask": _ref("u1", 8)}, "mask"),
+        ({"sharp_edges": _ref("i4", 6)}, "sharp edges"),
+        ({"sharp_edges": _ref("f4", 3, 2)}, "sharp edges"),
+    ],
+)
+def test_controls_out_of_bounds_are_named(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(MaquetteError, match=said) as caught:
+        check_recipe(_subject(**changes), PRIORS)
+    assert caught.value.code == ErrorCode.INVALID_RECIPE
+    assert "Fauteuil" in caught.value.message

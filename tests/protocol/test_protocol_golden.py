@@ -18,7 +18,8 @@ from protocol_samples import RECIPE, SAMPLES
 
 GOLDEN = Path(__file__).parent / "golden" / "messages.json"
 GOLDEN_1_0 = GOLDEN.with_name("messages_1_0.json")
-"""What version 1.0 sent; never written again."""
+GOLDEN_1_1 = GOLDEN.with_name("messages_1_1.json")
+"""What older versions sent; never written again."""
 
 
 def _hex(envelope: Envelope) -> list[str]:
@@ -54,6 +55,12 @@ def test_what_version_1_0_sent_is_read_with_defaults(sample: Envelope) -> None:
     message = sample.message
     expected = replace(message, readings=()) if isinstance(message, JobStatus) else message
     assert decode([bytes.fromhex(frame) for frame in frames]).message == expected
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample.message).__name__)
+def test_what_version_1_1_sent_is_read_with_defaults(sample: Envelope) -> None:
+    frames = json.loads(GOLDEN_1_1.read_text())[type(sample.message).__name__]
+    assert decode([bytes.fromhex(frame) for frame in frames]).message == sample.message
 
 
 def test_recipe_hash_is_golden() -> None:

@@ -42,6 +42,15 @@ class PreviewFrame:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a new surface came from: what ``messages.SurfaceOrigin`` names."""
+
+    vertex_triangles: NDArray[np.int32]  # [V], of the mesh that was sent
+    vertex_weights: NDArray[np.float32]  # [V,3], barycentric
+    face_triangles: NDArray[np.int32]  # [F]
+
+
+@dataclass(frozen=True)
 class RefinedSubject:
     """A finished subject, object space."""
 
@@ -51,6 +60,8 @@ class RefinedSubject:
     triangles: NDArray[np.int32]  # [F,3]
     corner_uvs: NDArray[np.float32] | None  # [F,3,2]
     base_color: NDArray[np.uint8] | None  # [H,W,3] sRGB, row 0 at the bottom
+    origin: Origin | None = None
+    """Of a new topology."""
 
 
 class JobEvents(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette_backend.refine.events import CheckpointStore, RefinedSubject
+from maquette_backend.refine.events import CheckpointStore, Origin, RefinedSubject
 
 EVERY_SECS = 20.0
 """Between checkpoints while a stage runs: at most this much work is lost."""
@@ -36,6 +36,16 @@ class JobMemory:
             triangles=self._arrays[f"done/{subject_id}/triangles"].astype(np.int32, copy=False),
             corner_uvs=_float_or_none(self._arrays.get(f"done/{subject_id}/corner_uvs")),
             base_color=_byte_or_none(self._arrays.get(f"done/{subject_id}/base_color")),
+            origin=self._origin(f"done/{subject_id}/origin"),
+        )
+
+    def _origin(self, prefix: str) -> Origin | None:
+        if f"{prefix}/vertex_triangles" not in self._arrays:
+            return None
+        return Origin(
+            self._arrays[f"{prefix}/vertex_triangles"].astype(np.int32, copy=False),
+            self._arrays[f"{prefix}/vertex_weights"].astype(np.float32, copy=False),
+            self._arrays[f"{prefix}/face_triangles"].astype(np.int32, copy=False),
         )
 
     def finish(self, result: RefinedSubject) -> None:
@@ -46,6 +56,8 @@ class JobMemory:
             value = getattr(result, name)
             if value is not None:
                 self._arrays[f"{prefix}/{name}"] = value
+        if result.origin is not None:
+            self._arrays |= {f"{prefix}/origin/{name}": value for name, value in vars(result.origin).items()}
         self._about[f"{prefix}/same_topology"] = "yes" if result.same_topology else "no"
         self._save()
 

@@ -31,7 +31,7 @@ from maquette_protocol.recipe import Recipe
 from .blob_store import BlobStore
 from .client import Client
 from .holdings import Holdings
-from .job_keeper import JobKeeper, mesh_refs
+from .job_keeper import JobKeeper, recipe_refs
 from .uploads import Uploads
 
 MAX_LISTED_JOBS = 100
@@ -119,12 +119,12 @@ class Desk:
     def _require_blobs(self, owner: str, recipe: Recipe) -> None:
         """Raises ``MaquetteError`` BLOB_MISSING naming the mesh that is not here."""
         used: list[str] = []
-        for holder in (*recipe.subjects, *recipe.context):
-            for ref in mesh_refs(holder.mesh):
+        for name, refs in recipe_refs(recipe):
+            for ref in refs:
                 if not (self._holdings.complete(owner, ref.sha256) and self._store.has(ref.sha256)):
                     raise MaquetteError(
                         ErrorCode.BLOB_MISSING,
-                        f"The mesh of “{holder.name}” is not here: blob {ref.sha256} is missing.",
+                        f"The mesh of “{name}” is not here: blob {ref.sha256} is missing.",
                         "Upload it, then submit again.",
                     )
                 used.append(ref.sha256)

@@ -13,7 +13,15 @@ from typing import Protocol
 from maquette_protocol import limits
 from maquette_protocol.arrays import Array, ref_size
 from maquette_protocol.errors import ErrorCode
-from maquette_protocol.messages import JobProgress, JobState, JobStatus, JobSummary, Preview, PromptReading
+from maquette_protocol.messages import (
+    JobProgress,
+    JobState,
+    JobStatus,
+    JobSummary,
+    Preview,
+    PromptReading,
+    SubjectResult,
+)
 from maquette_protocol.plain import from_plain, to_plain
 from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes
@@ -134,7 +142,12 @@ class JobKeeper:
 
     def blobs_in_use(self) -> frozenset[str]:
         """Blobs that unfinished jobs refer to."""
-        return frozenset(ref.sha256 for record in self._journal.unfinished() for ref in recipe_refs(_recipe_of(record)))
+        return frozenset(
+            ref.sha256
+            for record in self._journal.unfinished()
+            for _, refs in recipe_refs(_recipe_of(record))
+            for ref in refs
+        )
 
     # ---- what workers report ----
     def hear(self, now_secs: float, now_unix_secs: float) -> None:
@@ -225,8 +238,7 @@ class JobKeeper:
             self._scheduler.enqueue_first(ended.job_id, lease.owner)
             return
         for result in ended.results:
-            picture = [] if result.base_color is None else [result.base_color]
-            for ref in (*mesh_refs(result.mesh), *picture):
+            for ref in result_refs(result):
                 self._holdings.settle(lease.owner, ref.sha256, ref_size(ref), now_unix_secs)
         status = JobStatus(
             ended.job_id, ended.outcome, 0, ended.results, ended.error_code, ended.error_message, ended.error_remedy
@@ -280,14 +292,25 @@ class JobKeeper:
         return self._scheduler.positions().get(record.job_id, 0) if record.state == "queued" else 0
 
 
-def mesh_refs(mesh: MeshRef) -> list[ArrayRef]:
-    """The blobs that a mesh is made of."""
-    return [ref for ref in (mesh.positions, mesh.triangles, mesh.corner_uvs) if ref is not None]
+def recipe_refs(recipe: Recipe) -> list[tuple[str, list[ArrayRef]]]:
+    """Every blob that a recipe refers to, by the object's name."""
+    subjects = [(one.name, _present(*_mesh_parts(one.mesh), one.mask, one.sharp_edges)) for one in recipe.subjects]
+    return subjects + [(one.name, _present(*_mesh_parts(one.mesh))) for one in recipe.context]
 
 
-def recipe_refs(recipe: Recipe) -> list[ArrayRef]:
-    """Every blob that a recipe refers to."""
-    return [ref for holder in (*recipe.subjects, *recipe.context) for ref in mesh_refs(holder.mesh)]
+def result_refs(result: SubjectResult) -> list[ArrayRef]:
+    """Every blob that a subject's result refers to."""
+    origin = result.origin
+    carried = () if origin is None else (origin.vertex_triangles, origin.vertex_weights, origin.face_triangles)
+    return _present(*_mesh_parts(result.mesh), result.base_color, *carried)
+
+
+def _mesh_parts(mesh: MeshRef) -> tuple[ArrayRef | None, ...]:
+    return mesh.positions, mesh.triangles, mesh.corner_uvs
+
+
+def _present(*refs: ArrayRef | None) -> list[ArrayRef]:
+    return [ref for ref in refs if ref is not None]
 
 
 def _recipe_of(record: JobRecord) -> Recipe:

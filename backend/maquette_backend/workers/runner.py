@@ -13,10 +13,19 @@ import numpy as np
 from maquette_protocol import limits
 from maquette_protocol.arrays import Array
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from maquette_protocol.messages import JobProgress, Preview, PromptReading, SubjectResult
+from maquette_protocol.messages import JobProgress, Preview, PromptReading, SubjectResult, SurfaceOrigin
 from maquette_protocol.recipe import MeshRef, Recipe
 
-from ..refine.events import ArrayReader, CheckpointStore, JobEvents, PreviewFrame, Progress, RefinedSubject, Wish
+from ..refine.events import (
+    ArrayReader,
+    CheckpointStore,
+    JobEvents,
+    Origin,
+    PreviewFrame,
+    Progress,
+    RefinedSubject,
+    Wish,
+)
 from ..server.blob_store import BlobStore
 from .checkpoint import FileCheckpoints
 from .executor import Ended, Outcome, PromptsRead, RunJob
@@ -124,9 +133,18 @@ class ChannelEvents:
             None if uvs is None else write(np.asarray(uvs, np.float32)),
         )
         picture = None if color is None else write(np.asarray(color, np.uint8))
+        origin = None if subject.origin is None else self._written_origin(subject.origin)
         # A job that resumes may report a subject again: the newest counts.
         self.results = [known for known in self.results if known.subject_id != subject.subject_id]
-        self.results.append(SubjectResult(subject.subject_id, mesh, bool(subject.same_topology), picture))
+        self.results.append(SubjectResult(subject.subject_id, mesh, bool(subject.same_topology), picture, origin))
+
+    def _written_origin(self, origin: Origin) -> SurfaceOrigin:
+        write = self._store.write_array
+        return SurfaceOrigin(
+            write(np.asarray(origin.vertex_triangles, np.int32)),
+            write(np.asarray(origin.vertex_weights, np.float32)),
+            write(np.asarray(origin.face_triangles, np.int32)),
+        )
 
 
 def preview_arrays(frame: PreviewFrame) -> dict[str, Array]:

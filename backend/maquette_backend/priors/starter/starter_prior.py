@@ -151,6 +151,9 @@ def _halves() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, "prior", initializer=share_cores)
 
 
-def load_starter(device: torch.device, folder: Path = SHIPPED) -> StarterPrior:
-    """The starter prior in ``folder``. Raises MaquetteError INTERNAL if it can't be used."""
-    return StarterPrior(load_folder(folder, device), device, load_known(folder))
+def load_starter(device: torch.device, folder: Path = SHIPPED, together: bool = False) -> StarterPrior:
+    """The starter prior in ``folder``; ``together``: each four samples in a row are views of one subject.
+
+    Raises MaquetteError INTERNAL if it can't be used.
+    """
+    return StarterPrior(load_folder(folder, device, together), device, load_known(folder))

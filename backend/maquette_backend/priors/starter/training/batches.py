@@ -16,7 +16,7 @@ from maquette_backend.priors.starter import picture
 from maquette_backend.priors.starter.conditioning import camera_features
 from maquette_backend.priors.starter.network import Condition
 from maquette_backend.priors.starter.training.captions import CHANNEL_ORDERS
-from maquette_backend.priors.starter.training.dataset import ViewSet, sampling_weight, to_tensor
+from maquette_backend.priors.starter.training.dataset import STRETCH_EVERY, ViewSet, sampling_weight, to_tensor
 
 Encode = Callable[[Sequence[str]], Tensor]
 """Texts → token vectors [B,T,128]."""
@@ -76,26 +76,54 @@ def training_pool(views: ViewSet) -> Pool:
 
 
 def draw_batch(
-    pool: Pool, encode: Encode, batch_size: int, size: int, augmentation: Augmentation, seed: int, step: int
+    pool: Pool,
+    encode: Encode,
+    batch_size: int,
+    size: int,
+    augmentation: Augmentation,
+    seed: int,
+    step: int,
+    together: int = 1,
 ) -> Batch:
-    """The batch of one step: ``size`` is 64, or a divisor of it, to which pictures are averaged down."""
+    """The batch of one step: ``size`` is 64, or a divisor of it, to which pictures are averaged down.
+
+    Each ``together`` samples are views of one model from evenly spaced sides, alike in all but side and noise.
+    ``batch_size`` is a multiple of it. Raises ValueError if the pool's views can't be shared out so.
+    """
     random = np.random.default_rng((seed, step))
-    models = random.choice(pool.rows, batch_size, p=pool.probabilities)
-    shots = random.integers(0, pool.views.images.shape[1], batch_size)
-    reordered = random.random(batch_size) < augmentation.reordered
-    order = np.where(reordered, random.integers(1, len(CHANNEL_ORDERS), batch_size), 0)
-    mirrored = random.random(batch_size) < augmentation.mirrored
+    count = batch_size // together
+    models = random.choice(pool.rows, count, p=pool.probabilities)
+    shots = _shots(random, count, pool.views.images.shape[1], together)
+    reordered = random.random(count) < augmentation.reordered
+    order = np.where(reordered, random.integers(1, len(CHANNEL_ORDERS), count), 0)
+    mirrored = random.random(count) < augmentation.mirrored
+    texts = [_caption(pool, row, which, random) for row, which in zip(models, order, strict=True)]
+    models, order, mirrored = models.repeat(together), order.repeat(together), mirrored.repeat(together)
     clean = augmented(to_tensor(pool.views.images[models, shots]), order, mirrored)
     clean = F.avg_pool2d(clean, clean.shape[-1] // size) if clean.shape[-1] != size else clean
     cameras = pool.views.cameras[models, shots]  # a copy
     cameras[mirrored, 0] *= -1  # a picture seen from the left, mirrored, is one seen from the right
-    texts = [_caption(pool, row, which, random) for row, which in zip(models, order, strict=True)]
-    camera = cameras_to_features(cameras)
-    texts = _drop_conditions(texts, camera, random.random(batch_size), augmentation)
+    chance = random.random(count)
     noise = torch.from_numpy(random.standard_normal(clean.shape, np.float32))
-    times, learned = part_times(_times(random, batch_size, augmentation.high_times), random, augmentation)
-    told = Condition(times["color"], times["geometry"], encode(texts), camera)
-    return Batch(picture.encode(clean), noise, told, learned)
+    times, learned = part_times(_times(random, count, augmentation.high_times), random, augmentation)
+    color_time, geometry_time, learned = (
+        of_model.repeat_interleave(together, 0) for of_model in (times["color"], times["geometry"], learned)
+    )
+    camera = cameras_to_features(cameras)
+    texts = _drop_conditions(
+        [text for text in texts for _ in range(together)], camera, np.repeat(chance, together), augmentation
+    )
+    return Batch(picture.encode(clean), noise, Condition(color_time, geometry_time, encode(texts), camera), learned)
+
+
+def _shots(random: np.random.Generator, models: int, views: int, together: int) -> NDArray[np.int64]:
+    """Numbers of the views, ``together`` of each model: [models·together]. Those of one model show one shape."""
+    if together == 1:
+        return random.integers(0, views, models)
+    if views % (together * STRETCH_EVERY):
+        raise ValueError(f"{views} views of a model can't be shared out to turns of {together}")
+    first = STRETCH_EVERY * random.integers(0, views // (together * STRETCH_EVERY), models)
+    return (first[:, None] + views // together * np.arange(together)).ravel()
 
 
 def cameras_to_features(cameras: NDArray[np.floating]) -> Tensor:

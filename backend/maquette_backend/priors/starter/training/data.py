@@ -26,6 +26,7 @@ from maquette_backend.priors.starter.training.credits import write_credits
 from maquette_backend.priors.starter.training.dataset import (
     CHANNELS,
     IMAGES_FILE,
+    STRETCH_EVERY,
     Rendered,
     load_rendered,
     save_index,
@@ -87,16 +88,17 @@ def render_views(mesh: FurnitureMesh, seed: int, views: int, size: int) -> Rende
     materials: list[NDArray[np.int32]] = []
     for view in range(views):
         shape = mesh
-        if view % 2:
+        as_made = view % STRETCH_EVERY == 0
+        if not as_made:
             stretches[view] = np.exp(random.uniform(-_STRETCH, _STRETCH, 3))
             shape = stretched(mesh, stretches[view].astype(np.float64))
         viewpoint = draw_viewpoint(random, view, views, np.ptp(shape.positions, axis=0))
         picture = render(shape, viewpoint, size)
         images[view], cameras[view] = picture.channels(), viewpoint.row()
-        if view % 2 == 0:
+        if as_made:
             samples.append(picture.albedo[::3])
             materials.append(picture.material[::3])
-    covered = float(images[::2, 6].mean() / 255)
+    covered = float(images[::STRETCH_EVERY, 6].mean() / 255)
     if covered < _LEAST_COVERED:
         return f"covers only {covered:.2%} of the picture"
     colors = np.concatenate(samples)

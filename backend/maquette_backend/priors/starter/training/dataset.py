@@ -17,6 +17,8 @@ from maquette_backend.priors.starter.training.measuring import MaterialShare, Me
 
 CHANNELS = 7
 """Colour RGB, camera-space normal xyz, coverage."""
+STRETCH_EVERY = 2
+"""Of so many views in a row the first shows the model as it was made; the others are stretched, each in its own way."""
 IMAGES_FILE = "images.npy"
 _INDEX_FILE = "index.json"
 _CAMERAS_FILE = "cameras.npy"

@@ -79,9 +79,12 @@ def orbit_views(azimuths_deg: Sequence[float], elevation_deg: float = 20.0, fram
     )
 
 
-def sample_sheet(folder: Path, path: Path) -> None:
-    """A PNG of ten prompts, one a row, from four sides: colour, normals and coverage from left to right."""
-    prior = load_starter(torch.device("cpu"), folder)
+def sample_sheet(folder: Path, path: Path, together: bool = False) -> None:
+    """A PNG of ten prompts, one a row, from four sides: colour, normals and coverage from left to right.
+
+    ``together``: the four sides of a row are drawn as views of one subject.
+    """
+    prior = load_starter(torch.device("cpu"), folder, together)
     prompts = [prompt for prompt in PROMPTS for _ in AZIMUTHS_DEG]
     pictures = sample(prior, prompts, orbit_views(list(AZIMUTHS_DEG) * len(PROMPTS)))
     coverage = pictures[:, picture.COVERAGE].expand(-1, 3, -1, -1)

@@ -37,6 +37,7 @@ from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import load_views
 from maquette_backend.priors.starter.training.known import known_things
 from maquette_backend.priors.starter.training.reporting import CHECKPOINT_FILE, Reporter
+from maquette_backend.priors.starter.views_together import VIEWS, is_between_views, show_together
 from maquette_backend.priors.starter.words import load_words
 
 CPU = torch.device("cpu")
@@ -74,6 +75,8 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 0
+    together: int = 1
+    """Views of one model that are denoised together; more than one trains the self-attention between them, and no more."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,16 @@ def start_run(config: TrainConfig, warm_start: Path | None = None, device: torch
     torch.manual_seed(config.seed)
     fresh = build_network(config.network) if warm_start is None else load_folder(warm_start, device).network
     network = on_device(fresh, device).train().requires_grad_(True)
+    if config.together > 1:
+        show_together(network, config.together)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(is_between_views(name))
     average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
     # fused: a tenth of the time that the ordinary loop takes on a CPU
-    optimizer = torch.optim.AdamW(network.parameters(), rate, fused=True, **settings)
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, rate, fused=True, **settings)
     return Run(network, average, optimizer, Counters())
 
 
@@ -126,7 +134,9 @@ def train(
     """Trains until the budget is spent; ``after_step`` is called with the run and the step's loss."""
     counters = run.counters
     on_gpu = run.network.device.type == "cuda"
-    fast = cast(nn.Module, torch.compile(run.network)) if on_gpu else run.network  # on two cores compiling costs more than it brings
+    fast = (
+        cast(nn.Module, torch.compile(run.network)) if on_gpu else run.network
+    )  # on two cores compiling costs more than it brings
     while (progress := budget.progress(counters)) < 1:
         before = time.monotonic()
         while progress >= config.stages[counters.stage].until:
@@ -135,7 +145,8 @@ def train(
         stage = config.stages[counters.stage]
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(config, counters, progress)
-        batch = draw_batch(pool, encode, stage.batch_size, stage.size, config.augmentation, config.seed, counters.step)
+        drawn = stage.batch_size, stage.size, config.augmentation, config.seed, counters.step, config.together
+        batch = draw_batch(pool, encode, *drawn)
         loss = _step(run, fast, batch.to(run.network.device), config)
         counters.step += 1
         counters.images += stage.batch_size
@@ -184,6 +195,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=300.0, help="training time in all; a later run may prolong it")
     parser.add_argument("--images", type=float, default=math.inf, help="stop there if it comes first")
     parser.add_argument("--warm-start", type=Path, help="a prior's folder to go on from, at 64² only")
+    parser.add_argument(
+        "--together", action="store_true", help="on top of --warm-start: four views of one subject at a time"
+    )
     parser.add_argument("--text", type=Path, default=SHIPPED, help="folder whose text encoder and tokenizer are used")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU; a GPU is used if there is one")
     parser.add_argument("--nice", type=int, default=10, help="how much to give way to other programs")
@@ -194,8 +208,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = TrainConfig(stages=CUDA_STAGES if device.type == "cuda" else CPU_STAGES)
+    if arguments.together and arguments.warm_start is None:
+        parser.error("--together needs --warm-start: the folder of a prior that knows single views")
     if arguments.warm_start is not None:
         config = replace(config, stages=(replace(config.stages[-1], until=1.0),))
+    if arguments.together:
+        config = replace(config, together=VIEWS)
     arguments.out.mkdir(parents=True, exist_ok=True)
     _run(config, Budget(arguments.images, arguments.minutes * 60), device, arguments)
 
@@ -207,7 +225,8 @@ def _run(config: TrainConfig, budget: Budget, device: torch.device, arguments: a
         load_checkpoint(checkpoint, run, about)
         _log.info("going on from step %d", run.counters.step)
     views = load_views(arguments.cache / "views")
-    report = Reporter(arguments.out, about, arguments.text, known_things(views.models))
+    base = arguments.warm_start if config.together > 1 else None
+    report = Reporter(arguments.out, about, arguments.text, known_things(views.models), base)
     report.start(run)
     words = load_words(arguments.text, device)
     train(run, training_pool(views), words.encode, config, budget, report)
