@@ -23,9 +23,16 @@ PLAIN = Augmentation(0, 0, 0, 0, 0, 0.5, 0, 0, 0)
 NOTHING_SAID = bytes_as_words([""])[0]
 
 
-def drawn(count: int, shares: Augmentation = PLAIN, views: ViewSet | None = None, step: int = 0, size: int = 16) -> Batch:
+def drawn(
+    count: int,
+    shares: Augmentation = PLAIN,
+    views: ViewSet | None = None,
+    step: int = 0,
+    size: int = 16,
+    together: int = 1,
+) -> Batch:
     pool = training_pool(small_views() if views is None else views)
-    return draw_batch(pool, bytes_as_words, count, size, shares, 0, step)
+    return draw_batch(pool, bytes_as_words, count, size, shares, 0, step, together)
 
 
 def test_a_step_repeats_and_steps_differ() -> None:
@@ -112,3 +119,33 @@ def test_smaller_pictures_are_averages() -> None:
 def test_cameras_become_the_features_of_their_views() -> None:
     one, turned = cameras_to_features(np.array([[0, 20, 2, 40], [360, 20, 2, 40]], np.float32))
     torch.testing.assert_close(one, turned, atol=1e-5, rtol=0)
+
+
+def test_views_together_are_one_model_from_evenly_spaced_sides() -> None:
+    views = small_views()
+    batch = drawn(12, replace(PLAIN, mirrored=0.5), views, together=3)
+    known = cameras_to_features(views.cameras[2])  # [views,24]
+    for subject in range(4):
+        own = slice(3 * subject, 3 * subject + 3)
+        shown = [int((known - camera).abs().sum(1).argmin()) for camera in batch.told.camera[own]]
+        assert sorted(shown) == [0, 2, 4], "as its author made it, from three sides"
+        for part in (batch.told.color_time, batch.told.geometry_time, batch.told.words, batch.learned):
+            assert (part[own] == part[own][:1]).all()
+        colors = picture.decode(batch.clean)[own, :3].amax((2, 3))
+        torch.testing.assert_close(colors, colors[:1].expand(3, -1))
+        assert not torch.equal(batch.noise[own][0], batch.noise[own][1])
+
+
+def test_views_together_lose_their_conditions_together() -> None:
+    batch = drawn(300, Augmentation(), together=3)
+    silent = (batch.told.words == NOTHING_SAID).flatten(1).all(1).view(-1, 3)
+    unseen = (batch.told.camera == 0).all(1).view(-1, 3)
+    for lost in (silent, unseen):
+        assert lost.any()
+        assert not lost.all()
+        assert (lost.all(1) == lost.any(1)).all()
+
+
+def test_views_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(ValueError, match="6 views of a model can't be shared out to turns of 4"):
+        drawn(8, together=4)

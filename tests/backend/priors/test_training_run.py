@@ -20,6 +20,7 @@ from maquette_backend.priors.starter.training.train import (
     train,
     velocity_loss,
 )
+from maquette_backend.priors.starter.views_together import is_between_views
 from small_views import bytes_as_words, small_views
 
 TINY = NetworkConfig(channels=(16, 24, 32), embedding_size=32)
@@ -68,6 +69,26 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path:
     for mine, other in ((resumed.network, whole.network), (resumed.average, whole.average)):
         for name, tensor in other.state_dict().items():
             assert torch.equal(mine.state_dict()[name], tensor), name
+
+
+def test_views_together_learn_on_top_of_a_network_that_stays(tmp_path: Path) -> None:
+    """Only self-attention changes, and an interruption changes nothing."""
+    config, path = replace(CONFIG, together=3, stages=(Stage(16, 6, 3e-3, 1.0),)), tmp_path / "checkpoint.safetensors"
+    pool, budget = training_pool(small_views()), Budget(images=6 * STEPS)
+
+    def save_half_way(run: Run, _loss: float) -> None:
+        if run.counters.step == STEPS // 2:
+            save_checkpoint(path, run, "a")
+
+    whole, start = start_run(config), start_run(config)
+    train(whole, pool, bytes_as_words, config, budget, save_half_way)
+    for name, tensor in start.network.state_dict().items():
+        assert torch.equal(whole.network.state_dict()[name], tensor) != is_between_views(name), name
+    resumed = start_run(replace(config, seed=7))
+    load_checkpoint(path, resumed, "a")
+    train(resumed, pool, bytes_as_words, config, budget)
+    for name, tensor in whole.average.state_dict().items():
+        assert torch.equal(resumed.average.state_dict()[name], tensor), name
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
