@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
+from maquette_backend.priors.starter.folder import SHIPPED, VIEWS_TOGETHER, LoadedFolder, load_folder
 from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import ViewSet, load_views
@@ -55,9 +55,10 @@ from maquette_backend.priors.starter.training.evaluation.sampled import (
     side_rows,
 )
 from maquette_backend.priors.starter.training.evaluation.shapes import held_out_subjects
+from maquette_backend.priors.starter.training.evaluation.together import TogetherEffort, company_rows, spread_rows
 
 JudgeName = Literal["kinds", "sides"]
-PARTS = ("losses", "samples", "copies", "refinement")
+PARTS = ("losses", "together", "samples", "copies", "refinement")
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +67,7 @@ class Effort:
     """How thoroughly everything is measured."""
 
     losses: LossEffort = field(default_factory=LossEffort)
+    together: TogetherEffort = field(default_factory=TogetherEffort)
     samples: SampleEffort = field(default_factory=SampleEffort)
     judges: Mapping[JudgeName, JudgeEffort] = field(
         default_factory=lambda: {"kinds": JudgeEffort(steps=2500), "sides": JudgeEffort(steps=3000)}
@@ -80,6 +82,7 @@ class Effort:
 FULL = Effort()
 QUICK = Effort(
     losses=LossEffort(views=2, noises=2),
+    together=TogetherEffort(turns=1, steps=12),
     samples=SampleEffort(per_kind=12, steps=20),
     refinement=RefineEffort(subjects=6, geometry_steps=60, appearance_steps=60),
     folds=0,
@@ -99,6 +102,8 @@ class Bench:
     cache: Path
     """The training data; judges and samples are kept below it."""
     out: Path
+    together: LoadedFolder | None = None
+    """The same for four views of one subject at a time, where the folder can."""
 
     @property
     def kept(self) -> Path:
@@ -118,6 +123,17 @@ class Report:
 def measure_losses(bench: Bench, report: Report) -> None:
     """Captions and cameras."""
     report.rows += loss_rows(bench.folder.network, bench.folder.words.encode, bench.views, bench.effort.losses)
+
+
+def measure_together(bench: Bench, report: Report) -> None:
+    """What four views of one subject gain by each other's company."""
+    together = bench.together
+    if together is None:
+        _log.info("this folder has no weights for views together")
+        return
+    effort, encode = bench.effort.together, bench.folder.words.encode
+    report.rows += company_rows(bench.folder.network, together.network, encode, bench.views, effort)
+    report.rows += spread_rows(bench.prior, StarterPrior(together, torch.device("cpu")), effort)
 
 
 def measure_samples(bench: Bench, report: Report) -> None:
@@ -164,6 +180,7 @@ def evaluate(bench: Bench, parts: Sequence[str], refine: Refine) -> Report:
     """The asked parts, in the order of ``PARTS``; what is found so far is written after each, and what it took."""
     measures: dict[str, Callable[[Report], None]] = {
         "losses": lambda report: measure_losses(bench, report),
+        "together": lambda report: measure_together(bench, report),
         "samples": lambda report: measure_samples(bench, report),
         "copies": lambda report: measure_copies(bench, report),
         "refinement": lambda report: measure_refinement(bench, report, refine),
@@ -208,7 +225,10 @@ def main(refine_with: Callable[[StarterPrior], Refine]) -> None:
     folder = load_folder(arguments.folder, torch.device("cpu"))
     prior = StarterPrior(folder, torch.device("cpu"))
     effort = FULL if arguments.effort == "full" else QUICK
-    bench = Bench(folder, prior, load_views(arguments.cache / "views"), effort, arguments.cache, arguments.out)
+    views = load_views(arguments.cache / "views")
+    can = (arguments.folder / VIEWS_TOGETHER).exists()
+    together = load_folder(arguments.folder, torch.device("cpu"), together=True) if can else None
+    bench = Bench(folder, prior, views, effort, arguments.cache, arguments.out, together)
     report = evaluate(bench, arguments.only, refine_with(prior))
     _log.info("%s\n\nTable and sheets: %s", markdown(report.rows), arguments.out)
 
