@@ -12,6 +12,8 @@ from ._protocol import arrays, errors, limits, messages, recipe
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+_WEIGHT_SLACK = 1e-3
+"""Rounding of a sender's that is put right here; more is an error."""
 _BYTE_TO_FLOAT: Floats = (np.arange(256) / 255.0).astype(np.float32)
 
 
@@ -42,12 +44,26 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Correspondence:
+    """The point of the sent mesh that each vertex and each triangle of a new surface stands for."""
+
+    vertex_triangles: Ints
+    """[V], triangles of the sent mesh. ≥ 0; whether the sent mesh has so many is for whoever has that mesh to say."""
+    vertex_weights: Floats
+    """[V,3], barycentric in those: ≥ 0, rows sum to 1."""
+    face_triangles: Ints
+    """[F], for the middle of each new triangle."""
+
+
+@dataclass(frozen=True)
 class Refined:
     """A result."""
 
     subject_id: str
     same_topology: bool
     surface: Surface
+    origin: Correspondence | None = None
+    """None from a backend older than protocol 1.2, or where topology stayed."""
 
 
 def rgba(colors: NDArray[np.generic]) -> Floats:
@@ -64,25 +80,31 @@ def frame_from(preview: messages.Preview, given: Mapping[str, NDArray[np.generic
 
 def refined_from(result: messages.SubjectResult, blobs: Mapping[str, bytes | bytearray]) -> Refined:
     """A result's arrays, checked. Raises ProtocolError when they do not fit together."""
+    given = {name: _view(ref, blobs) for name, ref in _refs(result).items()}
+    surface = _surface(given)
+    origin = None if result.origin is None else _correspondence(given, surface)
+    return Refined(result.subject_id, result.same_topology, surface, origin)
+
+
+def refs_of(status: messages.JobStatus) -> dict[str, int]:
+    """Bytes of every blob of a job's results, by hash."""
+    refs = [ref for result in status.results for ref in _refs(result).values()]
+    return {ref.sha256: arrays.ref_size(ref) for ref in refs}
+
+
+def _refs(result: messages.SubjectResult) -> dict[str, recipe.ArrayRef]:
+    """All arrays of a result, by what they hold."""
+    origin = result.origin
     refs = {
         "positions": result.mesh.positions,
         "triangles": result.mesh.triangles,
         "corner_uvs": result.mesh.corner_uvs,
         "texture": result.base_color,
+        "vertex_triangles": None if origin is None else origin.vertex_triangles,
+        "vertex_weights": None if origin is None else origin.vertex_weights,
+        "face_triangles": None if origin is None else origin.face_triangles,
     }
-    given = {name: _view(ref, blobs) for name, ref in refs.items() if ref is not None}
-    return Refined(result.subject_id, result.same_topology, _surface(given))
-
-
-def refs_of(status: messages.JobStatus) -> dict[str, int]:
-    """Bytes of every blob of a job's results, by hash."""
-    refs = [
-        ref
-        for result in status.results
-        for ref in (result.mesh.positions, result.mesh.triangles, result.mesh.corner_uvs, result.base_color)
-        if ref is not None
-    ]
-    return {ref.sha256: arrays.ref_size(ref) for ref in refs}
+    return {name: ref for name, ref in refs.items() if ref is not None}
 
 
 def _view(ref: recipe.ArrayRef, blobs: Mapping[str, bytes | bytearray]) -> NDArray[np.generic]:
@@ -107,6 +129,28 @@ def _surface(given: Mapping[str, NDArray[np.generic]]) -> Surface:
         _shaped(given, "corner_uvs", "f4", (len(triangles), 3, 2)),  # pyright: ignore[reportArgumentType]
         None if colors is None else rgba(colors),
         None if texture is None else rgba(texture),
+    )
+
+
+def _correspondence(given: Mapping[str, NDArray[np.generic]], surface: Surface) -> Correspondence:
+    vertices, faces = len(surface.positions), len(surface.triangles)
+    vertex_triangles = _shaped(given, "vertex_triangles", "i4", (vertices,))
+    weights = _shaped(given, "vertex_weights", "f4", (vertices, 3))
+    face_triangles = _shaped(given, "face_triangles", "i4", (faces,))
+    if vertex_triangles is None or weights is None or face_triangles is None:
+        raise _broken("says of only some of its parts where they come from")
+    for named in (vertex_triangles, face_triangles):
+        if named.size and not (int(named.min()) >= 0 and int(named.max()) < 8 * limits.MAX_TRIANGLES):
+            raise _broken("comes from triangles that do not exist")
+    weights = weights.astype(np.float32)
+    # not (…): comparisons with NaN are false
+    if not (np.all(weights >= -_WEIGHT_SLACK) and np.all(np.abs(weights.sum(axis=1) - 1) <= _WEIGHT_SLACK)):
+        raise _broken("has barycentric weights that are negative or do not sum to 1")
+    weights = np.clip(weights, 0, None)
+    return Correspondence(
+        vertex_triangles.astype(np.int32, copy=False),
+        weights / weights.sum(axis=1, keepdims=True),
+        face_triangles.astype(np.int32, copy=False),
     )
 
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from maquette_backend.appearance.atlas import check_uvs, unwrap
 from maquette_backend.appearance.bake import bake_color
 from maquette_backend.appearance.fields import ColorField
+from maquette_backend.refine.events import Origin
 from maquette_backend.refine.surface import Surface
 from maquette_backend.shape.adjacency import parts
 from maquette_backend.shape.clean import remove_degenerate, remove_floaters, simplify
+from maquette_backend.shape.origin import surface_origin
 
 FACE_BUDGET = 16_000
 """Triangles of a remeshed subject: fine enough for a 64-class grid, few enough to unwrap in seconds."""
@@ -64,6 +66,13 @@ def smoothed(positions: NDArray[np.floating], triangles: NDArray[np.integer]) ->
 def part_count(mesh: Mesh) -> int:
     """How many connected parts a mesh has."""
     return int(parts(mesh.triangles, len(mesh.positions)).max(initial=-1)) + 1
+
+
+def origin_of(mesh: Mesh, old_positions: NDArray[np.float32], old_triangles: NDArray[np.int32]) -> Origin:
+    """Where a new surface came from. Both are in unit space, where nearness is what the artist sees; the old triangles
+    [F,3] as they were sent, since the weights are in their corners' order."""
+    found = surface_origin(mesh.positions, mesh.triangles, old_positions, old_triangles)
+    return Origin(found.vertices.triangles, found.vertices.weights, found.face_triangles)
 
 
 def with_uvs(mesh: Mesh, own: NDArray[np.float32] | None, size: int) -> Mesh:

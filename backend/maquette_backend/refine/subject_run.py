@@ -14,7 +14,7 @@ from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
 from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
-from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, part_count, vertex_colors, with_uvs
+from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, origin_of, part_count, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
 from maquette_backend.refine.memory import JobMemory
 from maquette_backend.refine.placement import Placement
@@ -71,6 +71,7 @@ class SubjectRun:
             triangles=self.placement.wind(mesh.triangles),
             corner_uvs=self._wound(mesh.corner_uvs),
             base_color=texture,
+            origin=None if self._same_topology else origin_of(mesh, start.positions, triangles),
         )
 
     @property

@@ -22,14 +22,16 @@ class LargeSteps:
     """The map between positions (or offsets) and their differential form, for one fixed mesh.
 
     Vertices at equal positions count as one, so a mesh that arrives split along its creases does not tear:
-    they receive the same value, and the mean of their gradients. The system is factorised once; a map costs
-    one pair of triangular solves on the CPU.
+    they receive the same value, and the mean of their gradients. Pinned vertices have the value 0 (a Dirichlet
+    boundary), which their neighbours approach smoothly. The system is factorised once; a map costs one pair of
+    triangular solves on the CPU, wherever the values live: a direct sparse solver on a GPU is no part of torch, and
+    the copies of a few hundred kilobytes are small beside a step.
     """
 
-    def __init__(self, vertices: Tensor, triangles: Tensor, smoothness: float) -> None:
+    def __init__(self, vertices: Tensor, triangles: Tensor, smoothness: float, pinned: Tensor | None = None) -> None:
         """``vertices`` [V,3], ``triangles`` [F,3]; ``smoothness`` is λ ≥ 0: 0 changes nothing, 10 to 50 is usual.
 
-        Raises ``ValueError`` for a negative or infinite λ.
+        ``pinned`` bool [V]; none: no vertex. Raises ``ValueError`` for a negative or infinite λ.
         """
         if not 0 <= smoothness < float("inf"):
             raise ValueError(f"smoothness must be finite and at least 0, not {smoothness}")
@@ -38,27 +40,44 @@ class LargeSteps:
         self._group = torch.from_numpy(group.reshape(-1).astype(np.int64)).to(vertices.device)
         self._count = int(group.max()) + 1 if len(group) else 0
         self._share = 1 / torch.bincount(self._group, minlength=self._count).clamp(min=1)
-        self._matrix = system_matrix(self._group[triangles.long()].cpu(), self._count, smoothness)
+        free = torch.ones(self._count, dtype=torch.bool)
+        if pinned is not None:
+            free[self._group[pinned].cpu()] = False
+        kept = free.nonzero()[:, 0]
+        self._free = None if len(kept) == self._count else kept.to(vertices.device)
+        whole = system_matrix(self._group[triangles.long()].cpu(), self._count, smoothness)
+        self._matrix = whole[kept.numpy()][:, kept.numpy()].tocsc()
         # symmetric and diagonally dominant: no pivoting needed, so the fill-reducing order can be symmetric too
-        self._factor = splu(
-            self._matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        self._factor = (
+            splu(self._matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+            if len(kept)
+            else None
         )
 
     def to_differential(self, values: Tensor) -> Tensor:
-        """(I + λL) v for ``values`` [V,C], not on the tape."""
+        """(I + λL) v for ``values`` [V,C], not on the tape; pinned vertices count as 0."""
         merged = self._merged(values.detach()).cpu().double().numpy()
-        return torch.from_numpy(self._matrix @ merged).to(values)[self._group]
+        return self._spread(torch.from_numpy(self._matrix @ merged).to(values))
 
     def from_differential(self, values: Tensor) -> Tensor:
-        """(I + λL)⁻¹ u for ``values`` [V,C], differentiable."""
+        """(I + λL)⁻¹ u for ``values`` [V,C], differentiable; 0 at pinned vertices."""
+        if self._factor is None:
+            return values * 0
         solved = _Solve.apply(self._merged(values), self._factor)
         assert isinstance(solved, Tensor)
-        return solved[self._group]
+        return self._spread(solved)
 
     def _merged(self, values: Tensor) -> Tensor:
-        """Mean over vertices at the same position, [groups,C]."""
+        """Mean over vertices at the same position, of those that are free, [free groups,C]."""
         total = values.new_zeros((self._count, values.shape[1])).index_add(0, self._group, values)
-        return total * self._share[:, None].to(values)
+        mean = total * self._share[:, None].to(values)
+        return mean if self._free is None else mean.index_select(0, self._free)
+
+    def _spread(self, solved: Tensor) -> Tensor:
+        """[free groups,C] → [V,C]."""
+        if self._free is not None:
+            solved = solved.new_zeros((self._count, solved.shape[1])).index_copy(0, self._free, solved)
+        return solved.index_select(0, self._group)
 
 
 def system_matrix(triangles: Tensor, count: int, smoothness: float) -> sparse.csc_matrix:

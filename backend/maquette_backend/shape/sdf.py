@@ -82,8 +82,13 @@ def winding_number(query: Points, vertices: Points, triangles: Triangles) -> Poi
 
 def unsigned_distance(query: Points, vertices: Points, triangles: Triangles) -> Points:
     """Distance [P] of points [P,3] to the nearest point of any triangle."""
-    squared, _, _ = igl.point_mesh_squared_distance(query, vertices, triangles)
-    return np.sqrt(squared)
+    return nearest_points(query, vertices, triangles)[0]
+
+
+def nearest_points(query: Points, vertices: Points, triangles: Triangles) -> tuple[Points, NDArray[np.int64], Points]:
+    """For points [P,3]: the distance [P] to the nearest point of any triangle, that triangle [P], that point [P,3]."""
+    squared, owner, place = igl.point_mesh_squared_distance(query, vertices, triangles)
+    return np.sqrt(squared), np.asarray(owner, np.int64).reshape(-1), place
 
 
 def consistent(vertices: Points, triangles: Triangles) -> Triangles:

@@ -44,16 +44,34 @@ def by_sides(
     real = length > 1e-14 * extent * extent
     if not real.any():
         return SurfaceBySides(corners[:0], corners)
-    pieces, normal = pieces[real], normal[real] / length[real, None]
-    center = pieces.mean(axis=1)
+    pieces = pieces[real]
+    solid = solid_beside(pieces.mean(axis=1), normal[real] / length[real, None], half_sheet, extent, winding)
+    bounds, sheet = solid.in_front != solid.behind, solid.sheet
+    if bounds.all() and not sheet.any():
+        return SurfaceBySides(corners, corners[:0])
+    return SurfaceBySides(pieces[bounds & ~sheet], pieces[sheet])
+
+
+@dataclass(frozen=True)
+class SolidBeside:
+    """Where the solid is beside each piece, bool [n] each."""
+
+    in_front: NDArray[np.bool_]
+    behind: NDArray[np.bool_]
+    sheet: NDArray[np.bool_]
+    """On neither side, or open and thinner than a sheet."""
+
+
+def solid_beside(
+    center: Points, normal: Points, half_sheet: float, extent: float, winding: Callable[[Points], Points]
+) -> SolidBeside:
+    """What is beside pieces of a soup of longest side ``extent``: their centres and unit normals are [n,3]."""
     out = winding(center + _PROBE * extent * normal)
     into = winding(center - _PROBE * extent * normal)
     bounds = (out > 0.5) != (into > 0.5)
     sheet = (out <= 0.5) & (into <= 0.5)
     sheet |= bounds & _is_thin(center, normal, np.maximum(out, into), into > out, half_sheet, winding)
-    if bounds.all() and not sheet.any():
-        return SurfaceBySides(corners, corners[:0])
-    return SurfaceBySides(pieces[bounds & ~sheet], pieces[sheet])
+    return SolidBeside(out > 0.5, into > 0.5, sheet)
 
 
 def _is_thin(
