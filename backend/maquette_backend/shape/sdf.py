@@ -88,7 +88,7 @@ def unsigned_distance(query: Points, vertices: Points, triangles: Triangles) -> 
 def nearest_points(query: Points, vertices: Points, triangles: Triangles) -> tuple[Points, NDArray[np.int64], Points]:
     """For points [P,3]: the distance [P] to the nearest point of any triangle, that triangle [P], that point [P,3]."""
     squared, owner, place = igl.point_mesh_squared_distance(query, vertices, triangles)
-    return np.sqrt(squared), np.asarray(owner, np.int64).reshape(-1), place
+    return np.sqrt(squared), np.asarray(owner, np.int64).reshape(-1), np.asarray(place, np.float64)
 
 
 def consistent(vertices: Points, triangles: Triangles) -> Triangles:
