@@ -59,6 +59,8 @@ class Settings:
     denoised_bound: float | tuple[float, ...] = 0.0
     """Largest magnitude of a sensible clean encoding, for all channels or for each; guided estimates are clamped to
     it. 0 for none."""
+    views_together: int = 1
+    """So many samples in a row must be views of one subject at one diffusion time: it looks at them together."""
     overall_color_times: tuple[float, float] | None = None
     """Diffusion times while only the subject's overall colour is learned, on a given surface; None: as for the rest. A
     prior that is told the surface reads the colour off all but the noisiest pictures, and only then asks the words."""

@@ -91,7 +91,8 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     views = scene.sampler.sample(settings.views, generator).to(device)
     modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else settings.modality
     schedule = _schedule(settings, progress)
-    time = schedule.sample(progress, settings.views, generator).to(device)
+    together = scene.prior.settings.views_together
+    time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
     surface = state.body.surface()
     image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
     encoded = scene.prior.encode_image(image)

@@ -19,6 +19,7 @@ from maquette_backend.refine.plan import SubjectPlan, plan_subject
 from maquette_backend.refine.progress import ProgressReporter
 from maquette_backend.refine.prompts_read import prompts_read
 from maquette_backend.refine.subject_run import Cancelled, SubjectRun
+from maquette_backend.refine.viewpoints import check_views
 from maquette_backend.render.choose import choose_rasterizer
 
 
@@ -52,6 +53,7 @@ def refine_job(
     reporter.begin("preparing", recipe.subjects[0].subject_id)
     memory = JobMemory(checkpoints)
     prior = priors(recipe.prior)
+    check_views(recipe, prior.settings)
     readings = prompts_read(prior, recipe)
     if readings:
         events.prompts_read(readings)

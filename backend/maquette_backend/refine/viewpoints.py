@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from maquette_protocol.recipe import CameraRig
+from maquette_protocol.errors import ErrorCode, MaquetteError
+from maquette_protocol.recipe import CameraRig, Recipe
 from torch import Tensor
 
-from maquette_backend.priors.prior import Views
+from maquette_backend.priors.prior import Settings, Views
 from maquette_backend.refine.placement import Placement
 from maquette_backend.render.cameras import Cameras, orbit_camera, perspective
 
@@ -72,6 +73,17 @@ def view_sampler(rig: CameraRig, placement: Placement) -> ViewSampler:
         if math.hypot(x, y, z) > 1e-6:
             found.append([math.atan2(x, -y), math.atan2(z, math.hypot(x, y))])
     return ViewSampler(rig, torch.tensor(found, dtype=torch.float32).reshape(-1, 2))
+
+
+def check_views(recipe: Recipe, advice: Settings) -> None:
+    """Raises MaquetteError INVALID_RECIPE if the prior can't share out a step's views among its subjects."""
+    count, together = recipe.stages.views_per_step, advice.views_together
+    if count % together:
+        raise MaquetteError(
+            ErrorCode.INVALID_RECIPE,
+            f"The prior “{recipe.prior}” looks at {together} views at a time; a step has {count}.",
+            f"Set Views per Step to {max(together, round(count / together) * together)}, or choose another prior.",
+        )
 
 
 def cameras_for(views: Views) -> Cameras:

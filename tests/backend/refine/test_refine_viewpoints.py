@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from maquette_backend.priors.prior import Settings
 from maquette_backend.refine.placement import place
-from maquette_backend.refine.viewpoints import DISTANCES, ELEVATIONS, FOV_Y, SPREAD, cameras_for, view_sampler
+from maquette_backend.refine.viewpoints import (
+    DISTANCES,
+    ELEVATIONS,
+    FOV_Y,
+    SPREAD,
+    cameras_for,
+    check_views,
+    view_sampler,
+)
 from maquette_backend.render.cameras import to_clip
-from maquette_protocol.recipe import IDENTITY, Camera, CameraRig, Matrix4
+from maquette_protocol.errors import MaquetteError
+from maquette_protocol.recipe import IDENTITY, Camera, CameraRig, Matrix4, Recipe, Stages
 from numpy.typing import NDArray
 from refine_shapes import box_chair, boxes
 
@@ -174,3 +185,18 @@ def test_up_is_up_and_right_is_right_in_the_picture() -> None:
     assert seen[0, 0, 0] > 0.1
     assert seen[1, 1, 0] > 0.1
     assert bool((seen[:, 2, 1] > 0.1).all())
+
+
+@pytest.mark.parametrize(("count", "advised"), [(3, 4), (2, 4), (6, 8), (13, 12)])
+def test_a_prior_of_four_views_says_which_number_would_do(count: int, advised: int) -> None:
+    recipe = Recipe((), prior="starter-4-views", stages=Stages(views_per_step=count))
+    settings = Settings(
+        geometry_scale=1, appearance_scale=1, geometry_time_start=(0, 1), geometry_time_end=(0, 1),
+        appearance_time_start=(0, 1), appearance_time_end=(0, 1), sizes=(64,), modalities=("joint",),
+        camera_conditioned=True, views_together=4,
+    )  # fmt: skip
+    with pytest.raises(MaquetteError, match=f"4 views at a time; a step has {count}") as caught:
+        check_views(recipe, settings)
+    assert caught.value.remedy.startswith(f"Set Views per Step to {advised},")
+    check_views(replace(recipe, stages=Stages(views_per_step=advised)), settings)
+    check_views(recipe, replace(settings, views_together=1))

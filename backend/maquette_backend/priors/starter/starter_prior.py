@@ -46,6 +46,7 @@ class StarterPrior:
             sizes=(picture.SIZE,),
             modalities=("joint", "surface"),
             camera_conditioned=True,
+            views_together=folder.views,
             denoised_bound=tuple(picture.encode(torch.ones(1, picture.CHANNELS, 1, 1)).flatten().tolist()),
             device=device,
         )
