@@ -30,6 +30,16 @@ def signed_distance(
 ) -> NDArray[np.float32]:
     """Signed distance of ``points`` [P,3] to the soup (``vertices`` [V,3], ``triangles`` [F,3]): float32 [P].
 
+    As ``solid_of(…).distance``; raises what ``solid_of`` raises.
+    """
+    return solid_of(vertices, triangles, sheet).distance(points).astype(np.float32)
+
+
+def solid_of(
+    vertices: NDArray[np.floating], triangles: NDArray[np.integer], sheet: float | None = None
+) -> Solid:
+    """What a soup (``vertices`` [V,3], ``triangles`` [F,3]) encloses.
+
     Exact for closed surfaces. Otherwise: parts wound inside out are turned first (``consistent``); faces
     hidden inside the solid, as where two boxes intersect, do not count; an opening is closed by the surface
     where the winding number is one half; surfaces that enclose nothing, such as a plane, become shells
@@ -37,28 +47,80 @@ def signed_distance(
 
     Raises ``ValueError`` when there are no triangles or a coordinate is not finite.
     """
-    query = np.ascontiguousarray(points, dtype=np.float64)
     soup, faces = _checked(vertices, triangles)
     faces = consistent(soup, faces)
     extent = max(float(np.ptp(soup[faces.reshape(-1)], axis=0).max()), 1e-12)
     half = DEFAULT_SHEET * extent if sheet is None else sheet
     surface = by_sides(soup, faces, half, lambda at: winding_number(at, soup, faces))
-    result = np.full(len(query), np.inf)
-    if len(surface.boundary):
-        result = _solid(query, soup, faces, surface.boundary, extent)
-    if len(surface.sheets):
-        result = np.minimum(result, unsigned_distance(query, *_as_mesh(surface.sheets)) - half)
-    return result.astype(np.float32)
+    return Solid(soup, faces, surface.boundary, surface.sheets, half, extent)
 
 
-def _solid(query: Points, soup: Points, faces: Triangles, boundary: Points, extent: float) -> Points:
-    """Signed distance [P] to the solid that ``boundary`` [n,3,3] and the soup's openings bound."""
-    winding = winding_number(query, soup, faces)
-    distance = unsigned_distance(query, *_as_mesh(boundary))
-    open_ = np.abs(winding - np.round(winding)) > 0.02  # whole numbers everywhere round a closed surface
-    if open_.any():
-        distance[open_] = np.minimum(distance[open_], _to_opening(query[open_], winding[open_], soup, faces, extent))
-    return np.where(winding > 0.5, -distance, distance)
+class Solid:
+    """A soup's inside, prepared so that many questions cost what the points cost."""
+
+    def __init__(
+        self, soup: Points, faces: Triangles, boundary: Points, sheets: Points, half_sheet: float, extent: float
+    ) -> None:
+        """``boundary`` [n,3,3] has the solid on one side, ``sheets`` [m,3,3] are thickened by ``half_sheet``."""
+        self.soup, self.faces = soup, faces
+        self.half_sheet, self.extent = half_sheet, extent
+        self.surface = np.concatenate([boundary, sheets])
+        """[n+m,3,3]: all that can be seen; of a sheet, its middle."""
+        self._trees = [_Tree(part) for part in (boundary, sheets)]
+
+    def distance(self, points: NDArray[np.floating]) -> Points:
+        """Signed distance [P] of points [P,3], negative inside."""
+        query = np.ascontiguousarray(points, dtype=np.float64)
+        boundary, sheets = self._trees
+        result = np.full(len(query), np.inf)
+        if boundary.count:
+            result = self._to_boundary(query, boundary)
+        if sheets.count:
+            result = np.minimum(result, sheets.nearest(query)[0] - self.half_sheet)
+        return result
+
+    def away(self, points: NDArray[np.floating]) -> tuple[Points, Points]:
+        """Distance [P] of points [P,3] to the surface whatever their side (negative within a sheet), and the
+        direction [P,3] straight away from it; no direction on it."""
+        query = np.ascontiguousarray(points, dtype=np.float64)
+        best, place = np.full(len(query), np.inf), np.zeros_like(query)
+        for tree, half in zip(self._trees, (0.0, self.half_sheet), strict=True):
+            if tree.count:
+                distance, nearest = tree.nearest(query)
+                nearer = distance - half < best
+                best = np.where(nearer, distance - half, best)
+                place = np.where(nearer[:, None], nearest, place)
+        offset = query - place
+        length = np.linalg.norm(offset, axis=1, keepdims=True)
+        return best, np.divide(offset, length, out=np.zeros_like(offset), where=length > 1e-9 * self.extent)
+
+    def _to_boundary(self, query: Points, boundary: _Tree) -> Points:
+        """Signed distance [P] to the solid that the boundary and the soup's openings bound."""
+        winding = winding_number(query, self.soup, self.faces)
+        distance, _ = boundary.nearest(query)
+        open_ = np.abs(winding - np.round(winding)) > 0.02  # whole numbers everywhere round a closed surface
+        if open_.any():
+            opening = _to_opening(query[open_], winding[open_], self.soup, self.faces, self.extent)
+            distance[open_] = np.minimum(distance[open_], opening)
+        return np.where(winding > 0.5, -distance, distance)
+
+
+class _Tree:
+    """Nearest points of triangles [n,3,3]."""
+
+    def __init__(self, corners: Points) -> None:
+        self.count = len(corners)
+        self._vertices, self._triangles = _as_mesh(corners)
+        self._tree = igl.AABB()
+        if self.count:
+            self._tree.init(self._vertices, self._triangles)
+
+    def nearest(self, query: Points) -> tuple[Points, Points]:
+        """Distances [P] and places [P,3]."""
+        if len(query) == 0:
+            return np.zeros(0), np.zeros((0, 3))
+        squared, _, place = self._tree.squared_distance(self._vertices, self._triangles, query)
+        return np.sqrt(squared), np.asarray(place, np.float64)
 
 
 def _to_opening(query: Points, winding: Points, soup: Points, faces: Triangles, extent: float) -> Points:

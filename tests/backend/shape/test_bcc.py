@@ -61,3 +61,42 @@ def test_narrow_band_keeps_exactly_the_tets_that_touch_it() -> None:
     kept = keep[grid.tets].any(1)
     assert torch.equal(band.vertices[band.tets], grid.vertices[grid.tets[kept]])
     assert torch.equal(torch.unique(band.tets), torch.arange(len(band.vertices)))
+
+
+def ball_distance(points: torch.Tensor) -> torch.Tensor:
+    return (points.norm(dim=1) - 0.55).abs()
+
+
+def as_set(grid: bcc.TetGrid) -> set[tuple[int, ...]]:
+    """Every tetrahedron as the sorted ids of its vertices' places, in 64ths of a cell."""
+    place = ((grid.vertices.double() + 2) * 64 / grid.spacing).round().long()
+    ids = (place[:, 0] * 1_000_000 + place[:, 1]) * 1_000_000 + place[:, 2]
+    return {tuple(row) for row in ids[grid.tets].sort(dim=1).values.tolist()}
+
+
+@pytest.mark.parametrize("cells", [1, 7, 20, 33])
+@pytest.mark.parametrize("reach", [0.0, 0.11])
+def test_a_grid_made_near_a_surface_is_the_band_of_the_whole_one(cells: int, reach: float) -> None:
+    """Also where the surface meets the outside of the box."""
+    whole = bcc.grid(cells, -0.6, 0.6)
+    expected = bcc.narrow_band(whole, ball_distance(whole.vertices) <= reach)
+    got = bcc.grid_near(cells, ball_distance, reach, -0.6, 0.6)
+    assert as_set(got) == as_set(expected)
+    assert len(got.tets) == len(expected.tets)
+    assert torch.equal(torch.unique(got.tets), torch.arange(len(got.vertices)))
+    assert len(got.tets) == 0 or volumes(got).min() > 0
+
+
+def test_the_search_looks_at_no_more_than_grows_with_the_surface() -> None:
+    """Eight times the cells in the volume, four times the points asked about."""
+    asked: list[int] = []
+
+    def counting(points: torch.Tensor) -> torch.Tensor:
+        asked[-1] += len(points)
+        return ball_distance(points)
+
+    for cells in (64, 128, 256):
+        asked.append(0)
+        bcc.cubes_near(cells, counting, 1.24 / cells, -0.62, 0.62)
+    assert asked[1] < 4.5 * asked[0]
+    assert asked[2] < 4.5 * asked[1]
