@@ -12,6 +12,7 @@ from maquette_protocol.recipe import Recipe, Subject
 from numpy.typing import NDArray
 
 from maquette_backend.priors.prior import Prior
+from maquette_backend.refine.controls import Controls, read_controls
 from maquette_backend.refine.events import ArrayReader, CheckpointStore, JobEvents, RefinedSubject
 from maquette_backend.refine.memory import JobMemory
 from maquette_backend.refine.placement import Placement, place
@@ -31,6 +32,7 @@ class _Loaded:
     triangles: NDArray[np.int32]
     corner_uvs: NDArray[np.float32] | None
     placement: Placement
+    controls: Controls
 
 
 def refine_job(
@@ -62,7 +64,7 @@ def refine_job(
         mesh = loaded[plan.subject.subject_id]
         result = memory.finished(plan.subject.subject_id)
         if result is None:
-            run = SubjectRun(recipe, plan, mesh.placement, prior, rasterizer, events, reporter, memory)
+            run = SubjectRun(recipe, plan, mesh.placement, mesh.controls, prior, rasterizer, events, reporter, memory)
             try:
                 result = run.refine(mesh.positions, mesh.triangles, mesh.corner_uvs)
             except Cancelled:
@@ -83,7 +85,8 @@ def _load(recipe: Recipe, subject: Subject, read: ArrayReader) -> _Loaded:
     world = np.array(subject.world_from_object, np.float64).reshape(4, 4)
     if recipe.rig.cameras and not recipe.rig.orbit:
         check_seen(subject.name, recipe.rig.cameras, shape @ world[:3, :3].T + world[:3, 3])
-    return _Loaded(positions, triangles, uvs, place(subject.name, shape, subject.world_from_object))
+    placement = place(subject.name, shape, subject.world_from_object)
+    return _Loaded(positions, triangles, uvs, placement, read_controls(subject, positions, triangles, read))
 
 
 def _done_after(plans: list[SubjectPlan], last: SubjectPlan) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from maquette_backend.refine.controls import Controls, anchor_factor
 from maquette_backend.refine.surface import Surface
 from maquette_backend.render.edges import build_topology
 from maquette_backend.shape.offsets import LargeSteps
-from maquette_backend.shape.regularisers import laplacian_change, normal_consistency
+from maquette_backend.shape.start_shape import StartShape, StartWeights
+from maquette_backend.shape.tied_offsets import TiedOffsets
+from maquette_backend.shape.ties import tie
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,20 @@ class OffsetSettings:
     smoothness: float = 10.0
     """λ of (I + λL)⁻¹ (Nicolet et al. 2021, eq. 8)."""
     learning_rate: float = 2e-3
-    anchor: float = 60.0
-    """Weight of the mean squared offset: how strongly a vertex is held where it was."""
-    laplacian_weight: float = 200.0
-    """Weight of the change of the uniform Laplacian: keeps the artist's own detail and corners."""
-    normal_weight: float = 0.5
+    weights: StartWeights = field(default_factory=StartWeights)
+    """How strongly the start mesh is held on to."""
+
+    def held(self, stay_close: float) -> OffsetSettings:
+        """With the anchor of ``stay_close`` 0..1; ½ changes nothing."""
+        anchor = self.weights.anchor * anchor_factor(stay_close)
+        return replace(self, weights=replace(self.weights, anchor=anchor))
 
 
 class OffsetBody(nn.Module):
-    """Start positions plus bounded, smoothly preconditioned offsets; triangles never change."""
+    """Start positions plus bounded, smoothly preconditioned offsets; triangles never change.
+
+    Nothing that has a share of 0 moves, nor does a vertex of no triangle; their neighbours come to rest smoothly.
+    """
 
     start: Tensor
     triangles: Tensor
@@ -43,32 +51,40 @@ class OffsetBody(nn.Module):
         triangles: NDArray[np.int32],
         settings: OffsetSettings,
         device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+        controls: Controls | None = None,
+        unit_from_object: NDArray[np.floating] | None = None,
     ) -> None:
+        """``positions`` [V,3] in unit space; ``controls`` hold in object space, from where ``unit_from_object`` [3,3]
+        leads to unit space; without them nothing is locked and the two spaces are one."""
         super().__init__()
         self.settings = settings
         self.learning_rate = settings.learning_rate
+        allowed = unlocked(positions, triangles) if controls is None else controls
+        linear = np.eye(3) if unit_from_object is None else unit_from_object
         self.register_buffer("start", torch.from_numpy(positions.copy()).to(device), persistent=False)
         self.register_buffer("triangles", torch.from_numpy(triangles.astype(np.int64)).to(device), persistent=False)
         self._topology = build_topology(self.triangles)
-        self._smooth = LargeSteps(self.start, self.triangles, settings.smoothness)
+        self._shape = StartShape(self.start, self.triangles, allowed.sharp_edges)
+        pinned = torch.from_numpy(allowed.share == 0).to(device)
+        self._smooth = LargeSteps(self.start, self.triangles, settings.smoothness, pinned)
+        self._allowed = TiedOffsets(allowed.ties, allowed.share, linear, settings.bound, device)
         self.differential = nn.Parameter(torch.zeros_like(self.start))
 
     def surface(self) -> Surface:
-        return Surface(self.start + self._offsets(), self.triangles, self._topology)
+        moved = self._allowed.in_unit_space(self._offsets())
+        return Surface(self.start + moved, self.triangles, self._topology, moved)
 
     def penalty(self, surface: Surface) -> Tensor:
-        anchor = (surface.positions - self.start).square().sum(1).mean()
-        bend = normal_consistency(surface.positions, surface.triangles, self._topology.triangles)
-        detail = laplacian_change(surface.positions, self.start, self.triangles)
-        weights = self.settings
-        return weights.anchor * anchor + weights.laplacian_weight * detail + weights.normal_weight * bend
+        moved = surface.positions - self.start if surface.displacement is None else surface.displacement
+        return self._shape.change(surface.positions, moved, self.settings.weights)
+
+    def object_offsets(self) -> NDArray[np.float32]:
+        """[V,3] in object space; exactly 0 where nothing may move."""
+        with torch.no_grad():
+            return self._offsets().cpu().numpy()
 
     def _offsets(self) -> Tensor:
-        """[V,3], never longer than the bound: the length, not each coordinate, is squashed."""
-        raw = self._smooth.from_differential(self.differential)
-        length = raw.norm(dim=1, keepdim=True).clamp(min=1e-9)
-        bound = self.settings.bound
-        return raw * (bound * torch.tanh(length / bound) / length)
+        return self._allowed.in_object_space(self._smooth.from_differential(self.differential))
 
 
 class FixedBody(nn.Module):
@@ -91,3 +107,10 @@ class FixedBody(nn.Module):
 
     def penalty(self, surface: Surface) -> Tensor:
         return surface.positions.new_zeros(())
+
+
+def unlocked(positions: NDArray[np.float32], triangles: NDArray[np.int32]) -> Controls:
+    """Every vertex of a triangle may move; those at one place move together."""
+    used: NDArray[np.bool_] = np.zeros(len(positions), bool)
+    used[triangles.reshape(-1)] = True
+    return Controls(tie(positions, used), used.astype(np.float32), np.zeros((0, 2), np.int32))

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from maquette_backend.appearance.fields import ColorField
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
+from maquette_backend.refine.controls import Controls
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
 from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
 from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, origin_of, part_count, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
 from maquette_backend.refine.memory import JobMemory
+from maquette_backend.refine.moved import Moved
 from maquette_backend.refine.placement import Placement
 from maquette_backend.refine.plan import (
     BAKING_STEPS,
@@ -30,6 +32,7 @@ from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.refine.surface import Body
 from maquette_backend.refine.viewpoints import view_sampler
 from maquette_backend.render.rasterizer import Rasterizer
+from maquette_backend.shape.tied_offsets import added
 
 
 class Cancelled(Exception):
@@ -43,6 +46,7 @@ class SubjectRun:
     recipe: Recipe
     plan: SubjectPlan
     placement: Placement
+    controls: Controls
     prior: Prior
     rasterizer: Rasterizer
     events: JobEvents
@@ -61,13 +65,14 @@ class SubjectRun:
         """The refined subject, object space. Raises Cancelled when that is wished for."""
         start = Mesh(self.placement.to_unit(positions), self.placement.wind(triangles), self._wound(corner_uvs))
         color = ColorField().to(self.prior.settings.device)
-        mesh = self._appearance(self._geometry(start, color), color)
+        moved = self._appearance(self._geometry(start, positions, color), color)
+        mesh = moved.mesh
         texture = self._bake(mesh, color)
         assert mesh.corner_uvs is not None
         return RefinedSubject(
             self.plan.subject.subject_id,
             same_topology=self._same_topology,
-            positions=positions if self._untouched else self.placement.to_object(mesh.positions),
+            positions=moved.positions,
             triangles=self.placement.wind(mesh.triangles),
             corner_uvs=self._wound(mesh.corner_uvs),
             base_color=texture,
@@ -82,33 +87,39 @@ class SubjectRun:
     def _untouched(self) -> bool:
         return self.plan.geometry_steps == 0
 
-    def _geometry(self, start: Mesh, color: ColorField) -> Mesh:
-        """The moved surface, with UVs; from the checkpoint where the stage is already behind us."""
+    def _geometry(self, start: Mesh, positions: NDArray[np.float32], color: ColorField) -> Moved:
+        """The moved surface; from the checkpoint where the stage is already behind us. ``positions``: as they were sent."""
         stored = self.memory.stage(self._name("appearance"))
         if stored is not None:
-            arrays = stored[1]
             self.reporter.done += self.plan.geometry_steps
-            return Mesh(*(np.asarray(arrays[f"mesh/{part}"]) for part in ("positions", "triangles", "corner_uvs")))  # type: ignore[arg-type]
-        settings = geometry_settings(self.recipe, self.prior.settings)
-        if not self._untouched:
-            self.reporter.begin("preparing", self.plan.subject.subject_id)
-            body = self._body(start)
-            parts = part_count(frozen(body.surface()))
-            self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
-            moved = frozen(body.surface())
-            start = Mesh(moved.positions, moved.triangles, start.corner_uvs) if self._same_topology else cleaned(moved, parts)
+            return Moved.from_arrays(stored[1])
+        mesh, sent = (start, positions) if self._untouched else self._moved(start, positions, color)
         self.reporter.begin("preparing", self.plan.subject.subject_id)
-        return with_uvs(start, start.corner_uvs, self.plan.subject.texture_size)
+        own = start.corner_uvs if self._same_topology else None
+        return Moved(with_uvs(mesh, own, self.plan.subject.texture_size), sent)
 
-    def _appearance(self, mesh: Mesh, color: ColorField) -> Mesh:
+    def _moved(
+        self, start: Mesh, positions: NDArray[np.float32], color: ColorField
+    ) -> tuple[Mesh, NDArray[np.float32]]:
+        """After the geometry stage: the mesh in unit space, without UVs, and its positions in object space."""
+        settings = geometry_settings(self.recipe, self.prior.settings)
+        self.reporter.begin("preparing", self.plan.subject.subject_id)
+        body = self._body(start)
+        parts = part_count(frozen(body.surface()))
+        self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
+        moved = frozen(body.surface())
+        if isinstance(body, OffsetBody):
+            return moved, added(positions, body.object_offsets())
+        clean = cleaned(moved, parts)
+        return clean, self.placement.to_object(clean.positions)
+
+    def _appearance(self, moved: Moved, color: ColorField) -> Moved:
         settings = appearance_settings(self.recipe, self.prior.settings)
         color.forget_detail()  # what was painted while the shape still moved is in the wrong places now
+        mesh = moved.mesh
         state = trained(FixedBody(mesh.positions, mesh.triangles, self.prior.settings.device), color, settings)
-        assert mesh.corner_uvs is not None
-        kept = {"positions": mesh.positions, "triangles": mesh.triangles, "corner_uvs": mesh.corner_uvs}
-        also: dict[str, NDArray[np.generic]] = {f"mesh/{name}": value for name, value in kept.items()}
-        self._run("appearance", state, settings, self.plan.appearance_steps, also)
-        return mesh
+        self._run("appearance", state, settings, self.plan.appearance_steps, moved.to_arrays())
+        return moved
 
     def _bake(self, mesh: Mesh, color: ColorField) -> NDArray[np.uint8]:
         self.reporter.begin("baking", self.plan.subject.subject_id)
@@ -121,7 +132,9 @@ class SubjectRun:
         if self.plan.subject.mode == "remesh":
             settings = RemeshSettings(grid_class=self.recipe.stages.grid_resolution, bound=self.plan.bound)
             return RemeshBody(start.positions, start.triangles, settings, device)
-        return OffsetBody(start.positions, start.triangles, OffsetSettings(bound=self.plan.bound), device)
+        offsets = OffsetSettings(bound=self.plan.bound).held(self.plan.subject.stay_close)
+        linear = self.placement.unit_from_object[:3, :3]
+        return OffsetBody(start.positions, start.triangles, offsets, device, self.controls, linear)
 
     def _run(
         self,
