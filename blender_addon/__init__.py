@@ -2,9 +2,15 @@
 
 import bpy
 
-from . import jobs, operators, panels, preferences, properties, pump
+from . import jobs, operators, panels, preferences, properties, pump, result_settings
 
-_CLASSES: tuple[type, ...] = (*preferences.CLASSES, *properties.CLASSES, *operators.CLASSES, *panels.CLASSES)
+_CLASSES: tuple[type, ...] = (
+    *preferences.CLASSES,
+    *properties.CLASSES,
+    *result_settings.CLASSES,
+    *operators.CLASSES,
+    *panels.CLASSES,
+)
 
 
 def register() -> None:
@@ -12,6 +18,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    result_settings.attach()
     pump.start()
     jobs.add_handlers()
 
@@ -20,6 +27,7 @@ def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing behind."""
     jobs.remove_handlers()
     pump.stop()
+    result_settings.detach()
     properties.detach()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

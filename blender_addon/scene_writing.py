@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-from . import mesh_building, mesh_reading, properties
+from . import carrying, mesh_building, mesh_reading, properties, result_settings
 from .refined import Frame, Refined, Surface
 
 _TRANSFORM = (
@@ -129,6 +129,8 @@ def accept(context: bpy.types.Context, target: bpy.types.Object, refined: Refine
     mesh.name = name
     result = _stand_in(name, mesh, target)
     _color(mesh, name, refined.surface, pack=True)
+    if not refined.same_topology:
+        carrying.carry(context, target, result, refined, origin.recipe_json, result_settings.wishes(context.scene))
     result["maquette_recipe"] = origin.recipe_json
     result["maquette_job"] = origin.job_id
     result["maquette_versions"] = origin.versions
