@@ -74,6 +74,21 @@ def carry(
     mesh.update()
 
 
+def switch_materials(mesh: bpy.types.Mesh) -> bool:
+    """Show the original's materials in place of Maquette's, or Maquette's again; True when it is the original's now.
+
+    Raises KeyError when the mesh has no note of them.
+    """
+    slots = np.zeros(len(mesh.polygons), np.int32)
+    shown = slots.copy()
+    mesh.attributes[ORIGINAL_MATERIAL].data.foreach_get("value", slots)
+    mesh.polygons.foreach_get("material_index", shown)
+    show = not np.array_equal(slots, shown)
+    mesh.polygons.foreach_set("material_index", slots if show else np.zeros_like(slots))
+    mesh.update()
+    return show
+
+
 # ---- the original's mesh --------------------------------------------------------------------------
 def _sent(recipe_json: str, subject_id: str) -> recipe.Subject | None:
     subjects = recipe_text.recipe_from_json(recipe_json).subjects
@@ -224,7 +239,8 @@ def _write_group(group: bpy.types.VertexGroup, vertices: NDArray[np.int64], weig
     order = np.argsort(weights, kind="stable")
     values, starts = np.unique(weights[order], return_index=True)
     indices = vertices[order].tolist()
-    for value, start, end in zip(values.tolist(), starts.tolist(), [*starts[1:].tolist(), len(indices)], strict=True):
+    ends = [*starts.tolist(), len(indices)][1:]
+    for value, start, end in zip(values.tolist(), starts.tolist(), ends, strict=True):
         group.add(indices[start:end], value, "REPLACE")
 
 

@@ -9,6 +9,7 @@ from . import (
     refine,
     remove_target,
     stop_and_keep,
+    switch_materials,
     toggle_original,
 )
 
@@ -23,4 +24,5 @@ CLASSES: tuple[type, ...] = (
     stop_and_keep.MAQUETTE_OT_stop_and_keep,
     toggle_original.MAQUETTE_OT_toggle_original,
     discard_result.MAQUETTE_OT_discard_result,
+    switch_materials.MAQUETTE_OT_switch_materials,
 )

@@ -39,6 +39,8 @@ class Script:
     fail_with: MaquetteError | None = None
     readings: dict[str, messages.PromptReading] = field(default_factory=dict)
     """By a subject's name; told after the first step, as a loaded prior does."""
+    tells_origin: bool = True
+    """Where a new surface came from; backends before protocol 1.2 do not say."""
     seen: list[object] = field(default_factory=list)
     """Every request, in order."""
 
@@ -200,8 +202,14 @@ class SmallBackend:
             refs = [self._store(array) for array in self.refined(subject)]
             same = subject.mode != "remesh"
             color = self._store(texture())
-            results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color))
+            origin = None if same or not self.script.tells_origin else self._origin(subject)
+            results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin))
         return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
+
+    def _origin(self, subject: recipe.Subject) -> messages.SurfaceOrigin:
+        positions, triangles = (self._array(ref) for ref in (subject.mesh.positions, subject.mesh.triangles))
+        found = split_origin(len(positions), triangles)
+        return messages.SurfaceOrigin(*(self._store(array) for array in found))
 
     def _running(self, job: Job) -> messages.JobStatus:
         return messages.JobStatus(job.job_id, "running", readings=self._readings(job) if job.step else ())
@@ -245,3 +253,14 @@ def split(positions: np.ndarray, triangles: np.ndarray, uvs: np.ndarray) -> tupl
     faces = [np.stack([triangles[:, i], triangles[:, (i + 1) % 3], middle], axis=1) for i in range(3)]
     corners = [np.stack([uvs[:, i], uvs[:, (i + 1) % 3], uv_centres], axis=1) for i in range(3)]
     return np.concatenate([positions, centres]), np.concatenate(faces), np.concatenate(corners)
+
+
+def split_origin(vertices: int, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where ``split``'s vertices and faces come from: triangles [V], weights [V,3], triangles [F]."""
+    count = len(triangles)
+    of_vertices = np.zeros((vertices, 2), np.int32)
+    for corner in range(3):
+        of_vertices[triangles[:, corner]] = np.stack([np.arange(count), np.full(count, corner)], axis=1)
+    weights = np.concatenate([np.eye(3)[of_vertices[:, 1]], np.full((count, 3), 1 / 3)])
+    found = np.concatenate([of_vertices[:, 0], np.arange(count)])
+    return found.astype(np.int32), weights.astype(np.float32), np.tile(np.arange(count), 3).astype(np.int32)
