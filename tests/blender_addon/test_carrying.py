@@ -280,7 +280,8 @@ def test_an_old_backend_gives_the_same_materials_and_groups(addon: Addon, backen
         result = crate.maquette.result
         found.append(([item.value for item in result.data.attributes[MATERIAL_NOTE].data], weights_of(result)))
     assert found[0][0] == found[1][0]
-    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-4)
+    # the nearest point of a surface that grew by a tenth is beside the one that it came from
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=0.02)
 
 
 def test_colours_are_interpolated_on_points_and_keep_hard_borders_on_corners(addon: Addon) -> None:
@@ -348,8 +349,8 @@ def test_no_face_is_smeared_across_a_cylinders_seam(addon: Addon) -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32)
     result = accept(addon, tube, text, positions @ turn.T, triangles, None, carry_uvs=True)
     found = loop_uvs(result.data, "UVMap").reshape(-1, 3, 2)
-    sizes = np.ptp(found, axis=1)
-    assert sizes.max() < 0.5 / 3, "no new face is much wider in the picture than a third of an old one"
+    widths = np.ptp(found[..., 0], axis=1)
+    assert widths.max() < 1.01 / 24 / 3, "no new face is wider in the picture than a third of an old one"
     assert found.min() >= mesh.corner_uvs.min() - 1e-6
     assert found.max() <= mesh.corner_uvs.max() + 1e-6
     marked = {edge.index for edge in result.data.edges if edge.use_seam}
