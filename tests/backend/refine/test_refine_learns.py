@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -140,3 +141,31 @@ def test_colour_goes_where_an_exact_prior_says(modality: Modality) -> None:
         off = (color(body.surface().positions) - torch.tensor(TINT)).abs()
     assert float(off.mean()) < 0.06
     assert float((0.5 - torch.tensor(TINT)).abs().mean()) > 0.2  # where it began
+
+
+class Listening(GaussianPrior):
+    """Notes the diffusion times at which it is asked."""
+
+    def predict_told_and_untold(
+        self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        self.heard.append(time)
+        return super().predict_told_and_untold(noisy, time, text, negative, views, modality)
+
+    @cached_property
+    def heard(self) -> list[Tensor]:
+        return []
+
+
+@pytest.mark.parametrize("together", [1, 2, 4])
+def test_views_that_are_looked_at_together_are_at_one_diffusion_time(together: int) -> None:
+    plain = target_prior(("color",))
+    prior = Listening(plain.mean, plain.spread, replace(plain.settings, views_together=together), contrast=CONTRAST)
+    sampler = view_sampler(CameraRig(), place("Ball", TARGET[0], IDENTITY))
+    scene = Scene(prior, choose_rasterizer("cpu"), sampler, "red", "", view_dependent=True)
+    settings = StageSettings(SCHEDULE, Distillation(1.0), 4, 64, "color", 0.0, color_rate=0.02)
+    step(trained(FixedBody(*TARGET), ColorField(), settings), scene, settings, 0.0, generator_for(0, "appearance", 0))
+    (times,) = prior.heard
+    groups = times.view(-1, together)
+    assert (groups == groups[:, :1]).all()
+    assert len(set(times.tolist())) == 4 // together
