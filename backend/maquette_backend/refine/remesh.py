@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maquette_backend.fields.grid_field import GridField
+from maquette_backend.refine.remesh_grid import LATTICE_PER_CLASS, RemeshGrid, remesh_grid
 from maquette_backend.refine.surface import Surface
 from maquette_backend.render.edges import build_topology
-from maquette_backend.shape.bcc import TetGrid, grid, narrow_band
+from maquette_backend.shape import marching_tets
 from maquette_backend.shape.kaolin_tets import extractor
-from maquette_backend.shape.marching_tets import TetEdges, tet_edges
+from maquette_backend.shape.marching_tets import Crossings, crossings
 from maquette_backend.shape.regularisers import normal_consistency, sign_change
-from maquette_backend.shape.sdf import signed_distance
+from maquette_backend.shape.sdf import Solid, solid_of
 
-LATTICE_PER_CLASS = 0.4
-"""BCC cells a side per unit of a DMTet grid's class: 51 cells have the size of the classic "128" grid (METHODS §7 [T])."""
+COARSEST_CLASS = 48
+"""A grid is preceded by one of half its class where that is not coarser than this."""
+COARSE_SHARE = 0.4
+"""Share of the steps that run on the coarser grid."""
+FINE_CLASS = 64
+"""Above this the displacement has a level of 64 samples a side as well."""
+TAKEN_OFF = 0.95
+"""While it moves, a thickened part loses this share of what was added: the last bit keeps its triangles an area."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class RemeshSettings:
     """How a DMTet body moves."""
 
     grid_class: int = 64
-    """The classic name of the grid's size: 32, 64, 128."""
+    """The classic name of the grid's size: 32, 64, 128, 256."""
     bound: float = 0.05
     """How far the surface may move outwards, in units of the longest side."""
     inward_share: float = 0.5
@@ -44,13 +51,13 @@ class RemeshSettings:
 class RemeshBody(nn.Module):
     """Signed distance ``base + displacement`` plus a small shift of the grid's vertices.
 
-    Only the band of the grid that the surface can reach is kept, so a step costs what the surface costs.
-    """
+    Only the band of the grid that the surface can reach is kept, so a step costs what the surface costs. The
+    displacement is a function of place, so it goes from a coarse grid to a fine one as it is: ``at`` says which, and
+    nothing but the field is state.
 
-    vertices: Tensor
-    tets: Tensor
-    base: Tensor
-    inward: Tensor
+    Parts too thin for the grid are found thickened, and what was added is taken off the vertices again, straight
+    towards the start's surface (``_back``): the grid decides what hangs together, not how thick it is.
+    """
 
     def __init__(
         self,
@@ -62,66 +69,105 @@ class RemeshBody(nn.Module):
         super().__init__()
         self.settings = settings
         self.learning_rate = settings.learning_rate
-        full = grid(max(8, round(settings.grid_class * LATTICE_PER_CLASS)))
-        base = torch.from_numpy(signed_distance(full.vertices.numpy(), positions, triangles))
-        band, base, inward = _reachable(full, base, settings)
-        band = band.to(device)
-        self._extract = extractor(device)
-        self._spacing = full.spacing
-        self._edges: TetEdges = tet_edges(band.tets)
-        start, end = self._edges.edges.unbind(1)
-        self._inverse_length = 1 / (band.vertices[start] - band.vertices[end]).norm(dim=1, keepdim=True)
-        self.register_buffer("vertices", band.vertices, persistent=False)
-        self.register_buffer("tets", band.tets, persistent=False)
-        self.register_buffer("base", base.to(device), persistent=False)
-        self.register_buffer("inward", inward.to(device), persistent=False)
-        self.field = GridField(4).to(device)
+        self.solid: Solid = solid_of(positions, triangles)
+        self._device = device
+        self._grid_class = settings.grid_class
+        self._grid: RemeshGrid | None = None
+        levels = (4, 8, 16, 32) if settings.grid_class <= FINE_CLASS else (4, 8, 16, 32, 64)
+        self.field = GridField(4, levels).to(device)
+
+    @property
+    def grid(self) -> RemeshGrid:
+        """The grid of the present phase, made when it is first needed."""
+        if self._grid is None:
+            bound, inward = self.settings.bound, self.settings.inward_share
+            self._grid = remesh_grid(self.solid, self._grid_class, bound, inward, self._device)
+        return self._grid
+
+    def at(self, progress: float) -> None:
+        """Use the grid that belongs to ``progress`` 0..1 through the geometry stage; 1 is the finest."""
+        fine = self.settings.grid_class
+        coarse = fine // 2 if fine // 2 >= COARSEST_CLASS else fine
+        wanted = coarse if progress < COARSE_SHARE else fine
+        if wanted != self._grid_class:
+            self._grid_class, self._grid = wanted, None
 
     def surface(self) -> Surface:
-        moved = self.field(self.vertices)
-        sdf = self.base + self._bounded(moved[:, 0])
-        # small enough that every tetrahedron keeps its orientation, and never past the bound
-        shift = min(0.2 * self._spacing, self.settings.bound)
-        vertices = self.vertices + shift * torch.tanh(moved[:, 1:] / self._spacing)
-        positions, triangles = self._extract(vertices, sdf, self.tets, self._edges)
+        grid = self.grid
+        moved = self.field(grid.grid.vertices)
+        sdf = grid.base + self._bounded(moved[:, 0])
+        vertices = grid.grid.vertices + self._shift(moved[:, 1:])
+        if grid.has_thin_parts:
+            positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
+            positions = positions + self._back(sdf)
+        else:
+            positions, triangles = extractor(self._device)(vertices, sdf, grid.grid.tets, grid.edges)
         return Surface(positions, triangles, build_topology(triangles), moved)
 
+    @torch.no_grad()
+    def delivered(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """The surface on the finest grid, each vertex exactly as far from the start's surface as its displacement says:
+        between two grid vertices the distance is not linear, which cuts edges and thins what is round."""
+        self.at(1.0)
+        grid = self.grid
+        moved = self.field(grid.grid.vertices)
+        sdf = grid.base + self._bounded(moved[:, 0])
+        vertices = grid.grid.vertices + self._shift(moved[:, 1:])
+        positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
+        positions = positions + self._exactly_back(crossings(sdf, grid.edges))
+        return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
+
     def penalty(self, surface: Surface) -> Tensor:
-        displacement = self.field(self.vertices) if surface.displacement is None else surface.displacement
-        start, end = self._edges.edges.unbind(1)
+        grid = self.grid
+        displacement = self.field(grid.grid.vertices) if surface.displacement is None else surface.displacement
+        start, end = grid.edges.edges.unbind(1)
         change = displacement.index_select(0, start) - displacement.index_select(0, end)
-        slope = (change * self._inverse_length).square().sum(1).mean()
+        slope = (change * grid.inverse_length).square().sum(1).mean()
         bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
-        signs = sign_change(self.base + self._bounded(displacement[:, 0]), self._edges.edges)
+        signs = sign_change(grid.base + self._bounded(displacement[:, 0]), grid.edges.edges)
         weights = self.settings
         return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs
 
     def _bounded(self, displacement: Tensor) -> Tensor:
         """Positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0."""
-        outward = self.settings.bound
+        outward, inward = self.settings.bound, self.grid.inward
         return torch.where(
             displacement > 0,
-            self.inward * torch.tanh(displacement / self.inward),
+            inward * torch.tanh(displacement / inward),
             outward * torch.tanh(displacement / outward),
         )
 
+    def _shift(self, wished: Tensor) -> Tensor:
+        """[V,3]: small enough that every tetrahedron keeps its orientation, and never past the bound or through a thin
+        part."""
+        spacing = self.grid.grid.spacing
+        return self.grid.inward.clamp(max=0.2 * spacing)[:, None] * torch.tanh(wished / spacing)
 
-def _reachable(full: TetGrid, base: Tensor, settings: RemeshSettings) -> tuple[TetGrid, Tensor, Tensor]:
-    """The band of the grid that the surface can reach, its distances, and the bound of inward motion, each [V]."""
-    edges = tet_edges(full.tets).edges
-    thickness = _half_thickness(base, edges, reach=2 * settings.bound + full.spacing, spacing=full.spacing)
-    inward = (settings.inward_share * thickness).clamp(min=1e-4, max=settings.bound)
-    keep = base.abs() < settings.bound + 1.5 * full.spacing
-    band = narrow_band(full, keep)
-    used = torch.zeros(len(base), dtype=torch.bool)
-    used[full.tets[keep[full.tets].any(1)].reshape(-1)] = True
-    return band, base[used], inward[used]
+    @torch.no_grad()
+    def _back(self, sdf: Tensor) -> Tensor:
+        """What takes the thickening off the surface's vertices, [N,3]; the gradient passes by it."""
+        grid = self.grid
+        found = crossings(sdf, grid.edges)
+        extra = found.between(grid.extra)
+        back = torch.zeros(len(extra), 3, device=extra.device)
+        rows = (extra > 0.02 * grid.grid.spacing).nonzero()[:, 0]
+        if len(rows):
+            places, level = found.between(grid.grid.vertices)[rows], found.between(grid.base)[rows]
+            back[rows] = TAKEN_OFF * self._to_level(places, level, extra[rows])
+        return back
+
+    def _exactly_back(self, found: Crossings) -> Tensor:
+        """What puts every vertex exactly at its level, [N,3]."""
+        grid = self.grid
+        return self._to_level(found.between(grid.grid.vertices), found.between(grid.base), found.between(grid.extra))
+
+    def _to_level(self, places: Tensor, level: Tensor, extra: Tensor) -> Tensor:
+        """From places [N,3] straight to where the start's surface is ``level`` [N] away; nowhere where that is farther
+        than interpolation can be wrong, as beside an opening."""
+        distance, outward = self.solid.to_surface(places.double().cpu().numpy())
+        wrong = torch.from_numpy(distance).to(level) - level
+        wrong = torch.where(wrong.abs() <= extra + 0.75 * self.grid.grid.spacing, wrong, 0.0)
+        return -wrong[:, None] * torch.from_numpy(outward).to(level)
 
 
-def _half_thickness(base: Tensor, edges: Tensor, reach: float, spacing: float) -> Tensor:
-    """The greatest depth inside the solid found within ``reach`` of each grid vertex, [V]."""
-    depth = (-base).clamp(min=0)
-    for _ in range(max(1, round(reach / spacing))):
-        start, end = edges.unbind(1)
-        depth = depth.scatter_reduce(0, start, depth[end], "amax").scatter_reduce(0, end, depth[start], "amax")
-    return depth
+__all__ = ["LATTICE_PER_CLASS", "RemeshBody", "RemeshSettings"]

@@ -39,6 +39,29 @@ def tet_edges(tets: Tensor) -> TetEdges:
     return TetEdges(edges, number.reshape(-1, 6), torch.tensor(_case_table(), device=tets.device))
 
 
+@dataclass(frozen=True)
+class Crossings:
+    """Where a level cuts the grid's edges: the surface's vertices, in their order."""
+
+    ends: Tensor
+    """int64 [N,2]."""
+    share: Tensor
+    """[N] of the way from the first end to the second, differentiable in the signed distance."""
+
+    def between(self, values: Tensor) -> Tensor:
+        """What ``values`` [V,…] at the grid's vertices are there, [N,…]."""
+        # index_select, not indexing: its gradient is an index_add, several times faster
+        start, end = (values.index_select(0, self.ends[:, k]) for k in (0, 1))
+        share = self.share.reshape(-1, *[1] * (values.ndim - 1))
+        # (p_a·s_b − p_b·s_a) / (s_b − s_a), written so that rounding cannot leave the edge
+        return start + (end - start) * share
+
+
+def crossings(sdf: Tensor, cache: TetEdges) -> Crossings:
+    """The edges whose ends ``sdf`` [V] puts on two sides, and where its zero level cuts them."""
+    return _crossings(sdf, cache, _cut_edges(sdf < 0, cache))
+
+
 def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tuple[Tensor, Tensor]:
     """The zero level of ``sdf`` [V] on the grid (``vertices`` [V,3], ``tets`` int64 [T,4]).
 
@@ -47,19 +70,25 @@ def extract(vertices: Tensor, sdf: Tensor, tets: Tensor, cache: TetEdges) -> tup
     of exactly zero counts as outside; triangles there may have no area (``clean.remove_degenerate``).
     """
     with torch.no_grad():
-        flags = (sdf < 0).to(torch.uint8)
-        # both flags of an edge read as one number: they differ when it is 1 or 256
-        pair = flags[cache.edges.reshape(-1)].view(torch.int16)
-        crossing = ((pair == 1) | (pair == 256)).nonzero()[:, 0]
-        number = torch.zeros(len(pair), dtype=torch.int64, device=pair.device)
-        number[crossing] = torch.arange(len(crossing), device=pair.device)
-        ends = cache.edges[crossing]
-        faces = _faces(flags, tets, cache, number)
-    # index_select, not indexing: its gradient is an index_add, several times faster
-    start, end = (vertices.index_select(0, ends[:, k]) for k in (0, 1))
+        inside = sdf < 0
+        cut = _cut_edges(inside, cache)
+        number = torch.zeros(len(cache.edges), dtype=torch.int64, device=cut.device)
+        number[cut] = torch.arange(len(cut), device=cut.device)
+        faces = _faces(inside.to(torch.uint8), tets, cache, number)
+    return _crossings(sdf, cache, cut).between(vertices), faces
+
+
+def _cut_edges(inside: Tensor, cache: TetEdges) -> Tensor:
+    """Numbers of the edges with one end inside (bool [V]) and one outside."""
+    # both flags of an edge read as one number: they differ when it is 1 or 256
+    pair = inside.to(torch.uint8)[cache.edges.reshape(-1)].view(torch.int16)
+    return ((pair == 1) | (pair == 256)).nonzero()[:, 0]
+
+
+def _crossings(sdf: Tensor, cache: TetEdges, cut: Tensor) -> Crossings:
+    ends = cache.edges[cut]
     s, t = (sdf.index_select(0, ends[:, k]) for k in (0, 1))
-    # (p_a·s_b − p_b·s_a) / (s_b − s_a), written so that rounding cannot leave the edge
-    return start + (end - start) * (s / (s - t))[:, None], faces
+    return Crossings(ends, s / (s - t))
 
 
 def _faces(flags: Tensor, tets: Tensor, cache: TetEdges, number: Tensor) -> Tensor:

@@ -51,18 +51,33 @@ def solid_of(
     faces = consistent(soup, faces)
     extent = max(float(np.ptp(soup[faces.reshape(-1)], axis=0).max()), 1e-12)
     half = DEFAULT_SHEET * extent if sheet is None else sheet
-    surface = by_sides(soup, faces, half, lambda at: winding_number(at, soup, faces))
-    return Solid(soup, faces, surface.boundary, surface.sheets, half, extent)
+    winding = Winding(soup, faces)
+    surface = by_sides(soup, faces, half, winding)
+    return Solid(winding, surface.boundary, surface.sheets, half, extent)
+
+
+class Winding:
+    """Generalised winding number of one soup, prepared: 1 inside a closed outward surface, 0 outside."""
+
+    def __init__(self, vertices: Points, triangles: Triangles) -> None:
+        corners = vertices[triangles.reshape(-1)]
+        self.low, self.high = corners.min(axis=0), corners.max(axis=0)
+        self._hierarchy = igl.FastWindingNumberBVH()
+        self._hierarchy.init(vertices, triangles)
+
+    def __call__(self, points: Points) -> Points:
+        """[P] of points [P,3]."""
+        return np.asarray(self._hierarchy.winding_number(points)) if len(points) else np.zeros(0)
 
 
 class Solid:
     """A soup's inside, prepared so that many questions cost what the points cost."""
 
     def __init__(
-        self, soup: Points, faces: Triangles, boundary: Points, sheets: Points, half_sheet: float, extent: float
+        self, winding: Winding, boundary: Points, sheets: Points, half_sheet: float, extent: float
     ) -> None:
         """``boundary`` [n,3,3] has the solid on one side, ``sheets`` [m,3,3] are thickened by ``half_sheet``."""
-        self.soup, self.faces = soup, faces
+        self._winding = winding
         self.half_sheet, self.extent = half_sheet, extent
         self.surface = np.concatenate([boundary, sheets])
         """[n+m,3,3]: all that can be seen; of a sheet, its middle."""
@@ -79,28 +94,37 @@ class Solid:
             result = np.minimum(result, sheets.nearest(query)[0] - self.half_sheet)
         return result
 
-    def away(self, points: NDArray[np.floating]) -> tuple[Points, Points]:
-        """Distance [P] of points [P,3] to the surface whatever their side (negative within a sheet), and the
-        direction [P,3] straight away from it; no direction on it."""
+    @property
+    def is_open(self) -> bool:
+        """Whether the winding number is broken somewhere: then part of the solid's border has no surface."""
+        within = np.random.default_rng(0).uniform(self._winding.low, self._winding.high, (256, 3))
+        winding = self._winding(within)
+        return bool((np.abs(winding - np.round(winding)) > 0.02).any())
+
+    def to_surface(self, points: NDArray[np.floating]) -> tuple[Points, Points]:
+        """Signed distance [P] of points [P,3] to what can be seen, openings left out, and the way straight outwards
+        [P,3]: that distance's gradient, zero on the surface."""
         query = np.ascontiguousarray(points, dtype=np.float64)
-        best, place = np.full(len(query), np.inf), np.zeros_like(query)
-        for tree, half in zip(self._trees, (0.0, self.half_sheet), strict=True):
-            if tree.count:
-                distance, nearest = tree.nearest(query)
-                nearer = distance - half < best
-                best = np.where(nearer, distance - half, best)
-                place = np.where(nearer[:, None], nearest, place)
-        offset = query - place
-        length = np.linalg.norm(offset, axis=1, keepdims=True)
-        return best, np.divide(offset, length, out=np.zeros_like(offset), where=length > 1e-9 * self.extent)
+        best, outward = np.full(len(query), np.inf), np.zeros_like(query)
+        side = np.where(self._winding(query) > 0.5, -1.0, 1.0)
+        for tree, sign, half in zip(self._trees, (side, np.ones(len(query))), (0.0, self.half_sheet), strict=True):
+            if tree.count == 0:
+                continue
+            distance, place = tree.nearest(query)
+            offset = (query - place) * sign[:, None]
+            safe = np.where(distance > 1e-9 * self.extent, distance, np.inf)
+            nearer = distance * sign - half < best
+            best = np.where(nearer, distance * sign - half, best)
+            outward = np.where(nearer[:, None], offset / safe[:, None], outward)
+        return best, outward
 
     def _to_boundary(self, query: Points, boundary: _Tree) -> Points:
         """Signed distance [P] to the solid that the boundary and the soup's openings bound."""
-        winding = winding_number(query, self.soup, self.faces)
+        winding = self._winding(query)
         distance, _ = boundary.nearest(query)
         open_ = np.abs(winding - np.round(winding)) > 0.02  # whole numbers everywhere round a closed surface
         if open_.any():
-            opening = _to_opening(query[open_], winding[open_], self.soup, self.faces, self.extent)
+            opening = _to_opening(query[open_], winding[open_], self._winding, self.extent)
             distance[open_] = np.minimum(distance[open_], opening)
         return np.where(winding > 0.5, -distance, distance)
 
@@ -123,10 +147,10 @@ class _Tree:
         return np.sqrt(squared), np.asarray(place, np.float64)
 
 
-def _to_opening(query: Points, winding: Points, soup: Points, faces: Triangles, extent: float) -> Points:
+def _to_opening(query: Points, winding: Points, winding_of: Winding, extent: float) -> Points:
     """First-order distance [P] to where the winding number is one half: |w − ½| / |∇w|."""
     step = _OPENING_STEP * extent
-    moved = [winding_number(query + step * axis, soup, faces) - winding for axis in np.eye(3)]
+    moved = [winding_of(query + step * axis) - winding for axis in np.eye(3)]
     # across a face the winding number jumps by one; that is no slope, and there the face itself is near
     slope = np.linalg.norm([np.where(np.abs(m) < 0.5, m, 0.0) for m in moved], axis=0) / step
     return np.abs(winding - 0.5) / np.maximum(slope, 1e-3 / extent)

@@ -17,7 +17,7 @@ from .regularisers import edge_length, fold_change, hinges, uniform_laplacian, u
 class StartWeights:
     """What each change from the start mesh counts for."""
 
-    anchor: float = 60.0
+    anchor: float = 200.0
     """Of the mean squared offset: how strongly a vertex is held where it was."""
     laplacian: float = 200.0
     """Of the change of the uniform Laplacian: keeps the artist's own detail."""

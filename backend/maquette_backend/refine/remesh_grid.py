@@ -1,0 +1,110 @@
+"""The grid that a remeshed subject lives on: the band its surface can reach, thin parts made thick enough to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maquette_backend.shape.bcc import TetGrid, grid, grid_near, narrow_band
+from maquette_backend.shape.marching_tets import TetEdges, tet_edges
+from maquette_backend.shape.sdf import Solid
+from maquette_backend.shape.thickness import thin_places
+
+LATTICE_PER_CLASS = 0.4
+"""BCC cells a side per unit of a DMTet grid's class: 51 cells have the size of the classic "128" grid (METHODS §7 [T])."""
+DENSEST_CLASS = 128
+"""Above this the whole grid is never made, only what lies near the surface."""
+SEEN_RADIUS = 0.6
+"""In cells: a ball of this radius holds a lattice point wherever it lies (a BCC lattice's covering radius is √5/4)."""
+_LEAST_INWARD = 1e-4
+
+
+@dataclass(frozen=True)
+class RemeshGrid:
+    """A band of a tetrahedral grid, and what is known at its vertices."""
+
+    grid: TetGrid
+    edges: TetEdges
+    inverse_length: Tensor
+    """[E,1]."""
+    base: Tensor
+    """[V] signed distance to the start's solid, less ``extra``."""
+    extra: Tensor
+    """[V] ≥ 0: by how much thin parts are thickened while the surface is found; taken off it afterwards."""
+    inward: Tensor
+    """[V] how far the surface may move inwards."""
+
+    @property
+    def has_thin_parts(self) -> bool:
+        return bool((self.extra > 0).any())
+
+
+def lattice_cells(grid_class: int) -> int:
+    """Lattice cubes a side of a grid of a class."""
+    return max(8, round(grid_class * LATTICE_PER_CLASS))
+
+
+def remesh_grid(
+    solid: Solid, grid_class: int, bound: float, inward_share: float, device: torch.device
+) -> RemeshGrid:
+    """The band in which a surface that starts at ``solid`` and moves at most ``bound`` stays."""
+    cells = lattice_cells(grid_class)
+    spacing = 1.24 / cells
+    needed = SEEN_RADIUS * spacing
+    thin = thin_places(solid, needed / (1 - inward_share), 0.4 * spacing)
+    reach = bound + 1.5 * spacing
+    source = _source(solid, cells, grid_class, reach + needed)
+    vertices = source.vertices.double().numpy()
+    distance = torch.from_numpy(solid.distance(vertices)).float()
+    least, is_thin = thin.nearest(vertices, spacing)
+    extra = np.where(is_thin, np.maximum(0, needed - (1 - inward_share) * least), 0.0)
+    base = distance - torch.from_numpy(extra).float()
+    edges = tet_edges(source.tets).edges
+    half = _half_thickness(distance, edges, 2 * bound + spacing, spacing)
+    half = torch.where(torch.from_numpy(is_thin), torch.from_numpy(least).float(), half)
+    inward = (inward_share * half).clamp(min=min(_LEAST_INWARD, bound), max=bound)
+    keep = base.abs() < reach
+    used = _used_by(source, keep)
+    return _on_device(narrow_band(source, keep), base[used], torch.from_numpy(extra).float()[used], inward[used], device)
+
+
+def _on_device(band: TetGrid, base: Tensor, extra: Tensor, inward: Tensor, device: torch.device) -> RemeshGrid:
+    band = band.to(device)
+    edges = tet_edges(band.tets)
+    start, end = edges.edges.unbind(1)
+    inverse = 1 / (band.vertices[start] - band.vertices[end]).norm(dim=1, keepdim=True)
+    return RemeshGrid(band, edges, inverse, base.to(device), extra.to(device), inward.to(device))
+
+
+def _source(solid: Solid, cells: int, grid_class: int, reach: float) -> TetGrid:
+    """The whole grid, or what of it is near the surface, where the whole would be too large."""
+    if grid_class <= DENSEST_CLASS:
+        return grid(cells)
+    return grid_near(cells, _unsigned(solid), reach)
+
+
+def _unsigned(solid: Solid) -> Callable[[Tensor], Tensor]:
+    """The unsigned distance of points [P,3], or less."""
+    # towards an opening the distance is a first-order one, which may be too long
+    trust = 0.5 if solid.is_open else 1.0
+    return lambda points: trust * torch.from_numpy(np.abs(solid.distance(points.double().numpy()))).float()
+
+
+def _used_by(source: TetGrid, keep: Tensor) -> Tensor:
+    """Which vertices ``narrow_band(source, keep)`` keeps, bool [V]."""
+    used = torch.zeros(len(source.vertices), dtype=torch.bool)
+    used[source.tets[keep[source.tets].any(1)].reshape(-1)] = True
+    return used
+
+
+def _half_thickness(base: Tensor, edges: Tensor, reach: float, spacing: float) -> Tensor:
+    """The greatest depth inside the solid found within ``reach`` of each grid vertex, [V]."""
+    depth = (-base).clamp(min=0)
+    start, end = edges.unbind(1)
+    for _ in range(max(1, round(reach / spacing))):
+        depth = depth.scatter_reduce(0, start, depth[end], "amax").scatter_reduce(0, end, depth[start], "amax")
+    return depth
