@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -17,6 +17,7 @@ from . import properties, scene_reading, scene_writing
 from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
+from .target_settings import Delivery
 from .traffic import Changed, Delivered, EndJob, Event, Failed, FollowJob, PreviewShown, Progressed, StartJob, Uploading
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: t
         if target is None:
             gone.append(key)
         else:
-            job.delivered.append(scene_writing.accept(context, target, refined, origin).name)
+            job.delivered.append(scene_writing.accept(context, target, refined, origin, key.how).name)
     job.state = "finished"
     if gone:
         job.error = now.last_error = _gone_error(job, gone)
@@ -223,7 +224,7 @@ def _stamp_of(thing: bpy.types.Object) -> tuple[str, str]:
 
 def remember(scene: bpy.types.Scene, job: LiveJob) -> None:
     """Note a job on its scene and targets, so that a later Blender finds it again."""
-    targets = [{"subject_id": key.subject_id, "name": key.name} for key in job.targets]
+    targets = [{"subject_id": key.subject_id, "name": key.name, "how": asdict(key.how)} for key in job.targets]
     record = {"job_id": job.job_id, "recipe": job.recipe_json, "targets": targets}
     properties.settings(scene).record = json.dumps(record)
     found = ((find_target(job.job_id, key), key.subject_id) for key in job.targets)
@@ -236,14 +237,15 @@ def recall(scene: bpy.types.Scene) -> LiveJob | None:
     if not text:
         return None
     record = json.loads(text)
-    found = [_key_of(record["job_id"], item["subject_id"], item["name"]) for item in record["targets"]]
+    found = [_key_of(record["job_id"], item) for item in record["targets"]]
     return LiveJob(record["job_id"], record["recipe"], tuple(found), state="queued")
 
 
-def _key_of(job_id: str, subject_id: str, name: str) -> TargetKey:
-    key = TargetKey(subject_id, name, -1)
+def _key_of(job_id: str, item: dict[str, Any]) -> TargetKey:
+    # a file of an older version says nothing of the delivery
+    key = TargetKey(item["subject_id"], item["name"], -1, Delivery(**item.get("how", {})))
     thing = find_target(job_id, key)
-    return key if thing is None else TargetKey(subject_id, name, thing.session_uid)
+    return key if thing is None else replace(key, session_uid=thing.session_uid)
 
 
 def forget(job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""A Blender object as the artist sees it (modifiers included) → triangle arrays. Changes nothing."""
+"""A Blender object, its base mesh or what the artist sees (modifiers included) → triangle arrays. Changes nothing."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import bpy
@@ -74,24 +74,53 @@ def _evaluated(
         bpy.data.scenes.remove(scene)
 
 
+@contextmanager
+def base_mesh(thing: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
+    """An object's own mesh, as in Edit Mode: an edit in progress included, modifiers and shape keys not."""
+    if thing.mode == "EDIT":
+        thing.update_from_editmode()
+    yield thing.data
+
+
+def source_mesh(
+    context: bpy.types.Context, thing: bpy.types.Object, *, base: bool
+) -> AbstractContextManager[bpy.types.Mesh]:
+    """The base mesh or the evaluated one, for as long as the block runs."""
+    return base_mesh(thing) if base else evaluated_mesh(context, thing)
+
+
 def read_mesh(context: bpy.types.Context, thing: bpy.types.Object) -> MeshArrays:
     """An object's evaluated mesh, checked.
 
     Raises:
         MaquetteError: the mesh is empty, has no faces, is not finite, has no size or is too large.
     """
-    with _evaluated(context, thing) as (evaluated, _depsgraph):
-        world = matrix4(evaluated.matrix_world)
+    world = world_from_object(context, thing)
     with evaluated_mesh(context, thing) as found_mesh:
-        found = MeshArrays(_positions(found_mesh), *_triangles(found_mesh), world)
-    mesh.check_mesh(thing.name, found.positions, found.triangles)
-    _check_transform(thing.name, found.world_from_object)
+        return checked(thing.name, found_mesh, world)
+
+
+def world_from_object(context: bpy.types.Context, thing: bpy.types.Object) -> recipe.Matrix4:
+    """The object's transform with parents, constraints and drivers."""
+    with _evaluated(context, thing) as (evaluated, _depsgraph):
+        return matrix4(evaluated.matrix_world)
+
+
+def checked(name: str, source: bpy.types.Mesh, world: recipe.Matrix4) -> MeshArrays:
+    """A mesh's arrays. Raises MaquetteError as ``read_mesh`` does."""
+    found = MeshArrays(positions_of(source), *_triangles(source), world)
+    mesh.check_mesh(name, found.positions, found.triangles)
+    _check_transform(name, found.world_from_object)
     return found
 
 
-def _positions(source: bpy.types.Mesh) -> NDArray[np.float32]:
+def positions_of(source: bpy.types.Mesh) -> NDArray[np.float32]:
+    """[V,3]; of a mesh with shape keys its Basis, which the mesh's own positions may lag behind."""
     positions = np.zeros((len(source.vertices), 3), np.float32)
-    if len(positions):
+    keys = source.shape_keys
+    if keys is not None and len(keys.reference_key.data) == len(positions):
+        keys.reference_key.data.foreach_get("co", positions.ravel())
+    elif len(positions):
         source.attributes["position"].data.foreach_get("vector", positions.ravel())
     return positions
 

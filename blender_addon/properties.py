@@ -14,11 +14,8 @@ from bpy.props import (
     StringProperty,
 )
 
-MODES = (
-    ("remesh", "Remesh", "A new surface with as much detail as the grid allows"),
-    ("keep_topology", "Keep Topology", "Move the mesh's own vertices; faces, UVs and groups stay"),
-    ("texture_only", "Texture Only", "Leave the shape alone and make a texture"),
-)
+from .target_settings import MaquetteTarget
+
 CAMERA_CHOICES = (
     ("ORBIT", "Orbit", "An automatic orbit around each target"),
     ("SCENE", "Scene Cameras", "The perspective cameras of this scene"),
@@ -27,32 +24,11 @@ CAMERA_CHOICES = (
 TEXTURE_SIZES = tuple((str(2**n), str(2**n), f"{2**n} × {2**n} pixels") for n in range(8, 13))
 
 
-def _is_mesh(_self: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
-    return candidate.type == "MESH" and candidate.maquette.role == "NONE"
-
-
 def _prior_names(_self: bpy.types.PropertyGroup, _context: bpy.types.Context, typed: str) -> list[str]:
     from . import pump
 
     welcome = pump.runtime().welcome
     return [name for name in (welcome.priors if welcome else ("starter",)) if typed.lower() in name.lower()]
-
-
-class MaquetteTarget(bpy.types.PropertyGroup):
-    """One object to refine."""
-
-    object: PointerProperty(name="Object", description="Mesh to refine", type=bpy.types.Object, poll=_is_mesh)
-    prompt: StringProperty(name="Prompt", description="What the refined object should look like, in words")
-    negative_prompt: StringProperty(name="Negative Prompt", description="What it should not look like")
-    strength: FloatProperty(
-        name="Strength",
-        description="How far the surface may move: 1 is 10 % of the object's longest side",
-        default=0.5,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-    )
-    mode: EnumProperty(name="Mode", description="What may change", items=MODES)
 
 
 class MaquetteSceneSettings(bpy.types.PropertyGroup):
@@ -106,6 +82,34 @@ class MaquetteSceneSettings(bpy.types.PropertyGroup):
     record: StringProperty(name="Running Job", description="The job that runs for this scene", options={"HIDDEN"})
 
 
+class MaquetteSlotNotes(bpy.types.PropertyGroup):
+    """The material that a slot had, or has, while the other one is shown."""
+
+    material: PointerProperty(name="Material", description="The slot's other material", type=bpy.types.Material)
+
+
+class MaquetteKeyNotes(bpy.types.PropertyGroup):
+    """A result that was delivered as a shape key, and all that it takes to undo that."""
+
+    key_name: StringProperty(name="Shape Key", description="The key that holds the refined positions")
+    made_basis: BoolProperty(name="Made Basis", description="Whether the mesh had no shape keys before")
+    active_index: IntProperty(name="Active Key", description="The shape key that was active before")
+    muted: StringProperty(name="Muted", description="Older results' keys that were muted for this one, as JSON")
+    shared_mesh: PointerProperty(
+        name="Shared Mesh", description="The mesh that the object shared with others before", type=bpy.types.Mesh
+    )
+    slots: CollectionProperty(type=MaquetteSlotNotes)
+    made_slot: BoolProperty(name="Made Slot", description="Whether the mesh had no material slot before")
+    made_uv: StringProperty(name="Made UV Layer", description="The UV layer that was added for the texture")
+    active_uv: StringProperty(name="Active UV Layer", description="The UV layer that was active before")
+    render_uv: StringProperty(name="Render UV Layer", description="The UV layer that renders with the other materials")
+    hid_result: BoolProperty(name="Hid Result", description="Whether an older result object was hidden for this one")
+    job_id: StringProperty(name="Job", description="The job that made it")
+    recipe: StringProperty(name="Recipe", description="The recipe that made it, as JSON")
+    versions: StringProperty(name="Versions", description="The programs that made it")
+    said: StringProperty(name="Prompt Reading", description="What the prior made of the prompt")
+
+
 class MaquetteObjectNotes(bpy.types.PropertyGroup):
     """What Maquette notes on an object."""
 
@@ -127,9 +131,15 @@ class MaquetteObjectNotes(bpy.types.PropertyGroup):
     was_visible: BoolProperty(name="Was Visible", description="Visibility to restore with the original", default=True)
     was_rendered: BoolProperty(name="Was Rendered", description="Rendering to restore with the original", default=True)
     hid_result: BoolProperty(name="Hid Result", description="Whether an older result is hidden meanwhile")
+    for_all: BoolProperty(name="For All", description="Whether this result stands for all that shared the mesh")
+    stands_for: PointerProperty(
+        name="Stands For", description="The result whose mesh this object has meanwhile", type=bpy.types.Object
+    )
+    own_mesh: PointerProperty(name="Own Mesh", description="The mesh it had before that", type=bpy.types.Mesh)
+    keys: CollectionProperty(type=MaquetteKeyNotes)
 
 
-CLASSES = (MaquetteTarget, MaquetteSceneSettings, MaquetteObjectNotes)
+CLASSES = (MaquetteTarget, MaquetteSceneSettings, MaquetteSlotNotes, MaquetteKeyNotes, MaquetteObjectNotes)
 
 
 def attach() -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import bpy
 
-from . import camera_reading, mesh_reading, properties
-from ._protocol import arrays, checks, errors, recipe
+from . import camera_reading, controls, mesh_reading, mirror_halves, preflight, properties, target_settings
+from ._protocol import arrays, checks, errors, limits, mesh, recipe
+from .target_settings import Delivery
 
 Code = errors.ErrorCode
 
@@ -24,6 +25,8 @@ class TargetKey:
     subject_id: str
     name: str
     session_uid: int
+    how: Delivery = field(default_factory=Delivery)
+    """How its result comes back."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,11 @@ def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -
         raise _bad(Code.NO_TARGET, "There is nothing to refine.", "Select meshes and press Add Selected.")
     things = [_target_object(target) for target in settings.targets]
     _check_distinct(things)
+    preflight.check_targets(tuple(zip(settings.targets, things, strict=True)))
     cameras = camera_reading.read_cameras(scene) if settings.cameras != "ORBIT" else ()
     blobs: dict[str, arrays.Bytes] = {}
-    subjects = tuple(
-        _read_subject(context, target, thing, cameras, blobs)
-        for target, thing in zip(settings.targets, things, strict=True)
-    )
+    pairs = tuple(zip(settings.targets, things, strict=True))
+    subjects = tuple(_read_subject(context, target, thing, cameras, blobs) for target, thing in pairs)
     whole = recipe.Recipe(
         subjects=subjects,
         rig=recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE"),
@@ -67,10 +69,11 @@ def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -
         seed=settings.seed,
     )
     checks.check_recipe(whole, known_priors or (whole.prior,))
-    keys = zip(subjects, things, strict=True)
-    return SceneReading(
-        whole, blobs, tuple(TargetKey(one.subject_id, thing.name, thing.session_uid) for one, thing in keys)
+    keys = tuple(
+        TargetKey(subject.subject_id, thing.name, thing.session_uid, _delivery(target, thing))
+        for subject, (target, thing) in zip(subjects, pairs, strict=True)
     )
+    return SceneReading(whole, blobs, keys)
 
 
 def _target_object(target: properties.MaquetteTarget) -> bpy.types.Object:
@@ -105,29 +108,74 @@ def _read_subject(
     cameras: tuple[recipe.Camera, ...],
     blobs: dict[str, arrays.Bytes],
 ) -> recipe.Subject:
-    mesh = mesh_reading.read_mesh(context, thing)
+    found = _read_half(context, target, thing)
+    halves = _halves(target, thing)
+    whole = mirror_halves.with_other_halves(found, halves)
+    mesh.check_mesh(thing.name, whole.mesh.positions, whole.mesh.triangles)
     settings = properties.settings(context.scene)
     if settings.cameras == "SCENE":
-        camera_reading.check_seen(thing.name, mesh, cameras)
+        camera_reading.check_seen(thing.name, whole.mesh, cameras)
     return recipe.Subject(
         # from the name, not from chance: the same scene gives the same recipe, so a result can be repeated
         subject_id=hashlib.sha256(thing.name_full.encode()).hexdigest()[:32],
         name=thing.name,
         prompt=target.prompt.strip(),
         negative_prompt=target.negative_prompt.strip(),
-        mesh=_mesh_ref(mesh, blobs),
-        world_from_object=mesh.world_from_object,
+        mesh=_mesh_ref(whole.mesh, blobs),
+        world_from_object=whole.mesh.world_from_object,
         mode=target.mode,
         strength=target.strength,
         texture_size=int(settings.texture_size),
+        stay_close=target.stay_close,
+        locks=controls.read_locks(target, frozenset(halves.axes)),
+        mask=None if whole.mask is None else _keep(whole.mask, blobs),
+        sharp_edges=None if whole.sharp_edges is None else _keep(whole.sharp_edges, blobs),
+        triangle_budget=_budget(target, thing.name),
     )
 
 
-def _mesh_ref(mesh: mesh_reading.MeshArrays, blobs: dict[str, arrays.Bytes]) -> recipe.MeshRef:
+def _read_half(
+    context: bpy.types.Context, target: properties.MaquetteTarget, thing: bpy.types.Object
+) -> mirror_halves.Half:
+    """The mesh that is refined, with what the artist laid on its vertices."""
+    base = target_settings.reads_base(target)
+    world = mesh_reading.world_from_object(context, thing)
+    with mesh_reading.source_mesh(context, thing, base=base) as source:
+        found = mesh_reading.checked(thing.name, source, world)
+        if target.mode == "texture_only":
+            return mirror_halves.Half(found)
+        mask = controls.read_mask(thing, source, target, found.positions)
+        return mirror_halves.Half(found, mask, controls.read_sharp_edges(source) if target.keep_sharp else None)
+
+
+def _halves(target: properties.MaquetteTarget, thing: bpy.types.Object) -> mirror_halves.Halves:
+    """Of Keep Topology, whose result goes below the modifiers; what is read evaluated has its halves already."""
+    if target.mode != "keep_topology" or not target_settings.reads_base(target):
+        return mirror_halves.Halves()
+    return mirror_halves.halves_of(thing)
+
+
+def _delivery(target: properties.MaquetteTarget, thing: bpy.types.Object) -> Delivery:
+    return replace(target_settings.delivery_of(target), mirrored=bool(_halves(target, thing).axes))
+
+
+def _budget(target: properties.MaquetteTarget, name: str) -> int:
+    """Of Remesh; other modes make no triangles."""
+    budget: int = target.triangle_budget if target.mode == "remesh" else 0
+    if 0 < budget < limits.MIN_TRIANGLE_BUDGET:
+        raise _bad(
+            Code.INVALID_RECIPE,
+            f"The triangle budget of {name} is {budget}.",
+            f"Set it to {limits.MIN_TRIANGLE_BUDGET} or more, or to 0 for no bound.",
+        )
+    return budget
+
+
+def _mesh_ref(found: mesh_reading.MeshArrays, blobs: dict[str, arrays.Bytes]) -> recipe.MeshRef:
     return recipe.MeshRef(
-        _keep(mesh.positions, blobs),
-        _keep(mesh.triangles, blobs),
-        None if mesh.corner_uvs is None else _keep(mesh.corner_uvs, blobs),
+        _keep(found.positions, blobs),
+        _keep(found.triangles, blobs),
+        None if found.corner_uvs is None else _keep(found.corner_uvs, blobs),
     )
 
 
@@ -146,12 +194,12 @@ def _read_context(
         if thing.type != "MESH" or thing in targets or not thing.visible_get(view_layer=context.view_layer):
             continue
         try:
-            mesh = mesh_reading.read_mesh(context, thing)
+            seen = mesh_reading.read_mesh(context, thing)
         except errors.MaquetteError as error:
             if error.code == Code.TOO_MANY_TRIANGLES:
                 raise
             continue
-        found.append(recipe.ContextObject(thing.name, _mesh_ref(mesh, blobs), mesh.world_from_object))
+        found.append(recipe.ContextObject(thing.name, _mesh_ref(seen, blobs), seen.world_from_object))
     return tuple(found)
 
 

@@ -1,7 +1,8 @@
-"""Previews and results → the scene. The only file that changes the artist's data."""
+"""Previews and results → the scene. With ``in_place`` and ``instances`` all that changes the artist's data."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
@@ -9,10 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import bpy
-import numpy as np
 
-from . import carrying, mesh_building, mesh_reading, properties, result_settings
-from .refined import Frame, Refined, Surface
+from . import (
+    carrying,
+    coloring,
+    in_place,
+    instances,
+    mesh_building,
+    properties,
+    result_settings,
+    same_topology,
+)
+from .refined import Frame, Refined
+from .target_settings import Delivery
 
 _TRANSFORM = (
     "rotation_mode",
@@ -34,7 +44,8 @@ _TRANSFORM = (
 PREVIEW_SUFFIX = " (Maquette preview)"
 RESULT_SUFFIX = " refined"
 SAID = "maquette_prompt_reading"
-"""Custom property of a result: what the prior made of its prompt."""
+"""Custom property of a result: what the prior made of its prompt, and what else the artist should know."""
+EDITED = "The mesh was edited while the job ran, so the result is a new object."
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def show_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Fr
         if frame.surface.corner_uvs is not None:
             mesh_building.set_uvs(mesh, mesh_building.UV_NAME, frame.surface.corner_uvs.reshape(-1, 2))
         mesh_building.set_positions(mesh, frame.surface.positions)
-    _color(mesh, preview.name, frame.surface)
+    coloring.color_surface(mesh, preview.name, frame.surface)
     return preview
 
 
@@ -122,24 +133,95 @@ def drop_preview(context: bpy.types.Context, preview: bpy.types.Object) -> None:
 
 
 # ---- results --------------------------------------------------------------------------------------
-def accept(context: bpy.types.Context, target: bpy.types.Object, refined: Refined, origin: Origin) -> bpy.types.Object:
-    """Put a result in the target's place; the target stays, hidden and linked to it. No undo step of its own."""
-    name = _short(target.name, RESULT_SUFFIX)
-    mesh = _result_mesh(context, target, refined)
-    mesh.name = name
-    result = _stand_in(name, mesh, target)
-    _color(mesh, name, refined.surface, pack=True)
-    if not refined.same_topology:
-        carrying.carry(context, target, result, refined, origin.recipe_json, result_settings.wishes(context.scene))
+def accept(
+    context: bpy.types.Context,
+    target: bpy.types.Object,
+    refined: Refined,
+    origin: Origin,
+    how: Delivery = Delivery(),  # noqa: B008 (immutable)
+) -> bpy.types.Object:
+    """Put a result where the artist wants it. No undo step of its own.
+
+    As a new object in the target's place, which stays, hidden and linked to it; or as a shape key of the target itself,
+    which is returned then. A target that was edited so that the result does not fit it any more gets a new object.
+    """
+    said = origin.said.get(refined.subject_id, "")
+    if refined.same_topology and how.shape_key:
+        note = in_place.deliver(target, refined, how)
+        if note is not None:
+            note.job_id, note.recipe, note.versions, note.said = origin.job_id, origin.recipe_json, origin.versions, said
+            _show_key(context, target, note)
+            return target
+    result, fits = _result_object(context, target, refined, origin, how)
     result["maquette_recipe"] = origin.recipe_json
     result["maquette_job"] = origin.job_id
     result["maquette_versions"] = origin.versions
-    if origin.said.get(refined.subject_id):
-        result[SAID] = origin.said[refined.subject_id]
+    if refined.same_topology and (how.shape_key or not fits):
+        said = f"{said} {EDITED}".strip()
+    if said:
+        result[SAID] = said
     held = properties.notes(result)
     held.role, held.job_id, held.subject_id, held.original = "RESULT", origin.job_id, refined.subject_id, target
+    if fits and how.base and how.all_users:
+        instances.take_along(target, result)
     _replace(context, target, result)
     return result
+
+
+def _result_object(
+    context: bpy.types.Context, target: bpy.types.Object, refined: Refined, origin: Origin, how: Delivery
+) -> tuple[bpy.types.Object, bool]:
+    """The artist's own polygons, moved, where they correspond; else the triangles that came. And whether they do."""
+    name = _short(target.name, RESULT_SUFFIX)
+    if refined.same_topology and how.base:
+        copy = same_topology.moved_copy(target, refined, name, how)
+        if copy is not None:
+            copy.data.name = name
+            _link(copy, target)
+            return copy, True
+    mesh, surface = bpy.data.meshes.new(name), refined.surface
+    moved = same_topology.moved_evaluated(context, target, surface) if refined.same_topology and not how.base else None
+    if moved is not None:
+        bpy.data.meshes.remove(mesh)
+        mesh, surface = moved
+        mesh.name = name
+    else:
+        mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
+    result = _stand_in(name, mesh, target)
+    coloring.color_surface(mesh, name, surface, pack=True)
+    if not refined.same_topology:
+        carrying.carry(context, target, result, refined, origin.recipe_json, result_settings.wishes(context.scene))
+    return result, moved is not None
+
+
+def _show_key(context: bpy.types.Context, target: bpy.types.Object, note: properties.MaquetteKeyNotes) -> None:
+    """The target shows its new key; an older result that stood in its place goes."""
+    older = properties.notes(target).result
+    if older is None or older.hide_viewport or not target.hide_viewport:
+        return
+    note.hid_result = True
+    selected, active = _is_selected(context, older), context.view_layer.objects.active == older
+    older.hide_viewport = older.hide_render = True
+    target.hide_viewport = target.hide_render = False
+    _take_selection(context, target, selected, active)
+
+
+def discard_key(context: bpy.types.Context, thing: bpy.types.Object) -> None:
+    """Take the newest result off the object that carries it as a shape key."""
+    hid_result, older = properties.notes(thing).keys[-1].hid_result, properties.notes(thing).result
+    in_place.discard(thing)
+    if hid_result and older is not None:
+        selected, active = _is_selected(context, thing), context.view_layer.objects.active == thing
+        thing.hide_viewport = thing.hide_render = True
+        older.hide_viewport = older.hide_render = False
+        _take_selection(context, older, selected, active)
+
+
+def _take_selection(context: bpy.types.Context, thing: bpy.types.Object, selected: bool, active: bool) -> None:
+    if selected:
+        _select(context, thing)
+    if active and context.view_layer.objects.get(thing.name) is not None:
+        context.view_layer.objects.active = thing
 
 
 def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.types.Object) -> None:
@@ -164,53 +246,13 @@ def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.t
         context.view_layer.objects.active = result
 
 
-def _result_mesh(context: bpy.types.Context, target: bpy.types.Object, refined: Refined) -> bpy.types.Mesh:
-    """The artist's own polygons, moved, where they correspond; else the triangles that came."""
-    surface = refined.surface
-    if refined.same_topology:
-        mesh = mesh_reading.copy_evaluated(context, target)
-        if _move_onto(mesh, surface):
-            return mesh
-        bpy.data.meshes.remove(mesh)
-    mesh = bpy.data.meshes.new(target.name)
-    mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
-    return mesh
-
-
-def _move_onto(mesh: bpy.types.Mesh, surface: Surface) -> bool:
-    """Give a mesh the surface's positions and UVs, unless its triangles are others (it was edited meanwhile)."""
-    triangles, loops = mesh_reading.triangle_corners(mesh)
-    if len(mesh.vertices) != len(surface.positions) or not np.array_equal(triangles, surface.triangles):
-        return False
-    if surface.corner_uvs is not None:
-        loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
-        loop_uvs[loops] = surface.corner_uvs
-        # a seam inside a polygon cannot be kept on it
-        if not np.array_equal(loop_uvs[loops], surface.corner_uvs):
-            return False
-        _write_uvs(mesh, loop_uvs)
-    mesh_building.set_positions(mesh, surface.positions)
-    return True
-
-
-def _write_uvs(mesh: bpy.types.Mesh, loop_uvs: mesh_building.Floats) -> None:
-    """A new layer, unless the artist's active one is what the texture was made for."""
-    layer = mesh.uv_layers.active
-    if layer is not None:
-        own = np.zeros_like(loop_uvs)
-        mesh.attributes[layer.name].data.foreach_get("vector", own.ravel())
-        if np.array_equal(own, loop_uvs):
-            layer.active_render = True
-            return
-    mesh_building.set_uvs(mesh, mesh_building.UV_NAME, loop_uvs)
-
-
 def toggle(context: bpy.types.Context, result: bpy.types.Object) -> bool:
     """Swap which of original and result is shown; True when the original is shown now."""
     original = properties.notes(result).original
     show = original.hide_viewport
     for thing, hidden in ((original, not show), (result, show)):
         thing.hide_viewport = thing.hide_render = hidden
+    instances.show(result, original=show)
     _select(context, original if show else result)
     context.view_layer.objects.active = original if show else result
     return show
@@ -220,11 +262,12 @@ def discard(context: bpy.types.Context, result: bpy.types.Object) -> None:
     """Remove a result and show again what it replaced: an older result, or the original."""
     held = properties.notes(result)
     original, visible, rendered, selected = held.original, held.was_visible, held.was_rendered, held.was_selected
+    older = [thing for thing in bpy.data.objects if properties.notes(thing).role == "RESULT" and thing is not result]
+    older = [thing for thing in older if properties.notes(thing).original is original]
+    instances.give_back(result, older[-1] if older else None)
     _remove(result)
     if original is None:
         return
-    older = [thing for thing in bpy.data.objects if properties.notes(thing).role == "RESULT"]
-    older = [thing for thing in older if properties.notes(thing).original is original]
     shown = older[-1] if older else original
     properties.notes(original).result = older[-1] if older else None
     shown.hide_viewport = not visible if shown is original else False
@@ -239,44 +282,15 @@ def _stand_in(name: str, mesh: bpy.types.Mesh, target: bpy.types.Object) -> bpy.
     thing = bpy.data.objects.new(name, mesh)
     for attribute in _TRANSFORM:
         setattr(thing, attribute, getattr(target, attribute))
-    for collection in target.users_collection:
-        collection.objects.link(thing)
+    _link(thing, target)
     if len(target.constraints):
         thing.matrix_world = target.matrix_world
     return thing
 
 
-def _color(mesh: bpy.types.Mesh, name: str, surface: Surface, *, pack: bool = False) -> None:
-    """Show the surface's texture or colours; leaves the mesh's materials alone when it has neither."""
-    pixels = surface.texture if surface.texture is not None else surface.colors
-    if pixels is None:
-        return
-    own = mesh.materials[0] if len(mesh.materials) and not pack else None
-    image = None
-    if surface.texture is not None:
-        image = mesh_building.fill_image(name, _image_of(own), surface.texture)
-        if pack:
-            image.pack()
-    elif surface.colors is not None:
-        mesh_building.set_colors(mesh, surface.colors)
-    material = mesh_building.fill_material(name, own, image)
-    mesh_building.set_viewport_color(material, pixels)
-    if own is None:
-        _use_only(mesh, material)
-
-
-def _use_only(mesh: bpy.types.Mesh, material: bpy.types.Material) -> None:
-    """One texture covers the whole surface; the slots stay so that their indices keep their meaning."""
-    if not len(mesh.materials):
-        mesh.materials.append(material)
-    for index in range(len(mesh.materials)):
-        mesh.materials[index] = material
-
-
-def _image_of(material: bpy.types.Material | None) -> bpy.types.Image | None:
-    if material is None or material.node_tree is None:
-        return None
-    return next((node.image for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeTexImage"), None)
+def _link(thing: bpy.types.Object, target: bpy.types.Object) -> None:
+    for collection in target.users_collection:
+        collection.objects.link(thing)
 
 
 def _remove(thing: bpy.types.Object) -> None:
@@ -284,7 +298,7 @@ def _remove(thing: bpy.types.Object) -> None:
     mesh = thing.data
     assert isinstance(mesh, bpy.types.Mesh)
     materials = {material.name: material for material in mesh.materials if material is not None}
-    images = [image for image in map(_image_of, materials.values()) if image is not None]
+    images = [image for image in map(coloring.image_of, materials.values()) if image is not None]
     bpy.data.objects.remove(thing)
     if mesh.users == 0:
         bpy.data.meshes.remove(mesh)

@@ -6,7 +6,7 @@
 import bpy
 
 from .. import scene_writing
-from .results import active_result
+from .results import active_key_result, active_result
 
 
 class MAQUETTE_OT_discard_result(bpy.types.Operator):
@@ -18,7 +18,7 @@ class MAQUETTE_OT_discard_result(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if active_result(context) is not None:
+        if active_result(context) is not None or active_key_result(context) is not None:
             return True
         cls.poll_message_set("Make a refined object active first")
         return False
@@ -27,8 +27,14 @@ class MAQUETTE_OT_discard_result(bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        result = active_result(context)
-        if result is None:
+        carrier, result = active_key_result(context), active_result(context)
+        if carrier is not None and carrier.mode != "OBJECT":
+            self.report({"ERROR"}, f"Leave {carrier.mode.replace('_', ' ').title()} Mode first")
             return {"CANCELLED"}
-        scene_writing.discard(context, result)
+        if carrier is not None:
+            scene_writing.discard_key(context, carrier)
+        elif result is not None:
+            scene_writing.discard(context, result)
+        else:
+            return {"CANCELLED"}
         return {"FINISHED"}

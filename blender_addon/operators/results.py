@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import properties
+from .. import in_place, properties
 
 
 def active_result(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -19,3 +19,12 @@ def active_result(context: bpy.types.Context) -> bpy.types.Object | None:
     result = thing if notes.role == "RESULT" else notes.result
     usable = result is not None and result.users_scene and properties.notes(result).original is not None
     return result if usable else None
+
+
+def active_key_result(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active object, if it carries a result as a shape key and no newer result object stands in its place."""
+    thing = context.view_layer.objects.active
+    if thing is None or not in_place.has_result(thing):
+        return None
+    result = active_result(context)
+    return thing if result is None or result.hide_viewport else None

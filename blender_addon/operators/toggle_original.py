@@ -5,8 +5,8 @@
 
 import bpy
 
-from .. import scene_writing
-from .results import active_result
+from .. import in_place, scene_writing
+from .results import active_key_result, active_result
 
 
 class MAQUETTE_OT_toggle_original(bpy.types.Operator):
@@ -18,15 +18,19 @@ class MAQUETTE_OT_toggle_original(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if active_result(context) is not None:
+        if active_result(context) is not None or active_key_result(context) is not None:
             return True
         cls.poll_message_set("Make a refined object active first")
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        result = active_result(context)
-        if result is None:
+        carrier, result = active_key_result(context), active_result(context)
+        if carrier is not None:
+            original = in_place.toggle(carrier)
+        elif result is not None:
+            original = scene_writing.toggle(context, result)
+        else:
             return {"CANCELLED"}
-        shown = "original" if scene_writing.toggle(context, result) else "result"
+        shown = "original" if original else "result"
         self.report({"INFO"}, f"Showing the {shown}")
         return {"FINISHED"}

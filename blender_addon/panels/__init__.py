@@ -1,10 +1,12 @@
 """The Maquette tab of the 3D viewport's sidebar."""
 
-from . import backend, main, settings, targets
+from . import backend, main, settings, shape, targets
 
 CLASSES: tuple[type, ...] = (
     targets.MAQUETTE_UL_targets,
     main.MAQUETTE_PT_main,
+    shape.MAQUETTE_PT_control,
+    shape.MAQUETTE_PT_delivery,
     settings.MAQUETTE_PT_cameras,
     settings.MAQUETTE_PT_advanced,
     backend.MAQUETTE_PT_backend,

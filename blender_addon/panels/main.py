@@ -5,10 +5,10 @@
 
 import bpy
 
-from .. import jobs, preferences, properties, pump, scene_writing
+from .. import in_place, jobs, preferences, properties, pump, scene_writing
 from .._protocol import errors
 from ..operators.refine import describe
-from ..operators.results import active_result
+from ..operators.results import active_key_result, active_result
 from .targets import draw_targets
 from .text import draw_lines
 
@@ -114,15 +114,16 @@ def draw_error(layout: bpy.types.UILayout, error: errors.MaquetteError, context:
 
 
 def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    result = active_result(context)
-    if result is None:
+    carrier, result = active_key_result(context), active_result(context)
+    if carrier is None and result is None:
         return
     row = layout.row(align=True)
-    if result.hide_viewport:
+    hidden = in_place.shows_original(carrier) if carrier is not None else result.hide_viewport
+    if hidden:
         row.operator("maquette.toggle_original", text="Show Result", icon="HIDE_OFF")
     else:
         row.operator("maquette.toggle_original", text="Show Original", icon="HIDE_OFF")
     row.operator("maquette.discard_result", icon="TRASH")
-    said = result.get(scene_writing.SAID)
-    if isinstance(said, str):
+    said = properties.notes(carrier).keys[-1].said if carrier is not None else result.get(scene_writing.SAID)
+    if isinstance(said, str) and said:
         draw_lines(layout, context, said, icon="INFO")

@@ -1,7 +1,7 @@
 """The list of targets and the one that is chosen."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
-# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 
 import bpy
 
@@ -53,5 +53,21 @@ def draw_targets(layout: bpy.types.UILayout, settings: properties.MaquetteSceneS
         column = layout.column()
         column.prop(target, "object")
         column.prop(target, "prompt", placeholder="What it should be")
-        column.prop(target, "strength")
         column.prop(target, "mode")
+        if target.mode != "texture_only":
+            column.prop(target, "strength_percent", slider=True)
+            reach = reach_of(target)
+            if reach:
+                row = column.split(factor=0.4)
+                row.label()
+                row.label(text=f"Moves up to {reach}")
+
+
+def reach_of(target: properties.MaquetteTarget) -> str:
+    """How far the surface may move, in the scene's units; empty while there is no object."""
+    thing = target.object
+    if thing is None or thing.type != "MESH":
+        return ""
+    units = bpy.context.scene.unit_settings
+    length = target.strength_percent / 100 * max(thing.dimensions) * units.scale_length
+    return bpy.utils.units.to_string(units.system, "LENGTH", length, precision=3, split_unit=False)

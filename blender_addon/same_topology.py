@@ -1,0 +1,165 @@
+"""A result that has the artist's own polygons → onto them, wherever they were sent from."""
+
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from . import coloring, mesh_building, mesh_reading, polygon_atlas, properties
+from .refined import Floats, Ints, Refined, Surface
+from .target_settings import Delivery
+
+KEY_NAME = "Maquette"
+_MAX_UV_LAYERS = 8
+
+
+def moved_copy(target: bpy.types.Object, refined: Refined, name: str, how: Delivery) -> bpy.types.Object | None:
+    """A copy of the target with all that it has (modifiers, rig, layers, keys), only its vertices moved; in no scene.
+
+    None when the target's polygons are others than those that were sent: it was edited meanwhile.
+    """
+    fitted = fit(target, refined.surface, how)
+    if fitted is None:
+        return None
+    surface, loops = fitted
+    mesh = target.data.copy()
+    result = target.copy()
+    result.name, result.data = name, mesh
+    held = properties.notes(result)
+    for note in held.bl_rna.properties:
+        held.property_unset(note.identifier)
+    # an original may be hidden by its older result; this one is to be seen
+    result.hide_viewport = result.hide_render = False
+    put_positions(result, surface.positions)
+    surface, layer = put_uvs(mesh, surface, loops)
+    material = coloring.make_material(mesh, name, surface, pack=True) if layer else None
+    if material is not None:
+        coloring.use_only_on(result, material)
+    return result
+
+
+def moved_evaluated(
+    context: bpy.types.Context, target: bpy.types.Object, surface: Surface
+) -> tuple[bpy.types.Mesh, Surface] | None:
+    """A new mesh: the evaluated one, its vertices moved, and the surface with UVs and texture as they are on it."""
+    mesh = mesh_reading.copy_evaluated(context, target)
+    loops = loops_of(mesh, surface.triangles) if len(mesh.vertices) == len(surface.positions) else None
+    if loops is None:
+        bpy.data.meshes.remove(mesh)
+        return None
+    surface, layer = put_uvs(mesh, surface, loops)
+    mesh_building.set_positions(mesh, surface.positions)
+    return mesh, surface if layer else replace(surface, texture=None, colors=None)
+
+
+def fit(target: bpy.types.Object, surface: Surface, how: Delivery) -> tuple[Surface, Ints] | None:
+    """The part of a surface that is the mesh's own, and the loop [F,3] of each corner; none if it is another mesh's."""
+    with mesh_reading.base_mesh(target) as mesh:
+        count = len(mesh.vertices)
+        own = own_part(surface, count, _triangle_count(mesh)) if how.mirrored else surface
+        loops = loops_of(mesh, own.triangles) if len(own.positions) == count else None
+    return None if loops is None else (own, loops)
+
+
+def own_part(surface: Surface, vertices: int, triangles: int) -> Surface:
+    """The half that was sent first, of a surface that was sent with its mirror images."""
+    uvs, colors = surface.corner_uvs, surface.colors
+    return replace(
+        surface,
+        positions=surface.positions[:vertices],
+        triangles=surface.triangles[:triangles],
+        corner_uvs=None if uvs is None else uvs[:triangles],
+        colors=None if colors is None else colors[:vertices],
+    )
+
+
+def put_positions(thing: bpy.types.Object, positions: Floats) -> bpy.types.ShapeKey | None:
+    """Move a mesh's vertices; where it has shape keys by one more, at value 1, so that the others go on as they did."""
+    mesh = thing.data
+    if mesh.shape_keys is None:
+        mesh_building.set_positions(mesh, positions)
+        return None
+    return add_key(thing, positions)
+
+
+def add_key(thing: bpy.types.Object, positions: Floats) -> bpy.types.ShapeKey:
+    """A shape key at value 1, and the active one: Edit Mode then shows what Object Mode does."""
+    key = thing.shape_key_add(name=KEY_NAME, from_mix=False)
+    key.data.foreach_set("co", np.ascontiguousarray(positions, np.float32).ravel())
+    key.value = 1.0
+    thing.active_shape_key_index = thing.data.shape_keys.key_blocks.find(key.name)
+    thing.data.update()
+    return key
+
+
+def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints) -> tuple[Surface, str]:
+    """The surface's UVs on the mesh's loops, in the artist's layer or a new one; with a texture that fits them.
+
+    Returns the surface and the layer's name; the name is empty where there is nothing to show, or no room for it.
+    """
+    if surface.corner_uvs is None or surface.texture is None:
+        return surface, mesh_building.COLOR_NAME if surface.colors is not None else ""
+    loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
+    loop_uvs[loops] = surface.corner_uvs
+    layer = mesh.uv_layers.active
+    if layer is not None and np.array_equal(_layer_uvs(mesh, layer.name)[loops], surface.corner_uvs):
+        layer.active_render = True
+        return surface, layer.name
+    if len(mesh.uv_layers) >= _MAX_UV_LAYERS:
+        return surface, ""
+    if not np.array_equal(loop_uvs[loops], surface.corner_uvs):
+        # a seam runs through polygons, which Blender's UVs cannot have
+        texture, loop_uvs = polygon_atlas.whole_polygons(
+            surface.positions, surface.triangles, loops, loop_starts(mesh), surface.corner_uvs, surface.texture
+        )
+        surface = replace(surface, texture=texture)
+    name = mesh.uv_layers.new(name=mesh_building.UV_NAME, do_init=False).name
+    mesh_building.set_uvs(mesh, name, loop_uvs)
+    return surface, name
+
+
+def _layer_uvs(mesh: bpy.types.Mesh, name: str) -> Floats:
+    uvs = np.zeros((len(mesh.loops), 2), np.float32)
+    mesh.attributes[name].data.foreach_get("vector", uvs.ravel())
+    return uvs
+
+
+def loops_of(mesh: bpy.types.Mesh, triangles: Ints) -> Ints | None:
+    """The loop [F,3] of each corner of a triangulation by polygons in their order; none when it is another mesh's.
+
+    Which way a polygon was cut does not matter: it may have been bent since.
+    """
+    totals = _loop_totals(mesh)
+    count = len(mesh.vertices)
+    if len(triangles) != int(np.maximum(totals - 2, 0).sum()):
+        return None
+    corners = np.zeros(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    polygons = np.arange(len(totals), dtype=np.int64)
+    keys = np.repeat(polygons, totals) * count + corners
+    order = np.argsort(keys, kind="stable")
+    wanted = np.repeat(polygons, np.maximum(totals - 2, 0))[:, None] * count + triangles
+    place = np.clip(np.searchsorted(keys[order], wanted), 0, max(len(keys) - 1, 0))
+    loops = order[place].astype(np.int32)
+    return loops if np.array_equal(keys[loops], wanted) else None
+
+
+def loop_starts(mesh: bpy.types.Mesh) -> Ints:
+    """The first loop of each polygon, and the number of loops after the last [P+1]."""
+    return np.concatenate([[0], np.cumsum(_loop_totals(mesh))]).astype(np.int32)
+
+
+def _loop_totals(mesh: bpy.types.Mesh) -> NDArray[np.int32]:
+    totals = np.zeros(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_total", totals)
+    return totals
+
+
+def _triangle_count(mesh: bpy.types.Mesh) -> int:
+    return int(np.maximum(_loop_totals(mesh) - 2, 0).sum())
