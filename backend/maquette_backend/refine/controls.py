@@ -15,7 +15,7 @@ from maquette_backend.shape.ties import Ties, partners_of_used, smallest_of_grou
 
 LEAST_SYMMETRIC = 0.5
 """A mesh of whose vertices fewer than this share have a mirror image is not meant to be symmetric there."""
-HELD = 40.0
+HELD = 100.0
 """``stay_close`` 1 holds the surface this many times as strongly as ½ does, and 0 as many times more weakly."""
 
 

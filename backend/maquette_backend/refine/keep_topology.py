@@ -65,7 +65,10 @@ class OffsetBody(nn.Module):
         self.register_buffer("triangles", torch.from_numpy(triangles.astype(np.int64)).to(device), persistent=False)
         self._topology = build_topology(self.triangles)
         self._shape = StartShape(self.start, self.triangles, allowed.sharp_edges)
-        pinned = torch.from_numpy(allowed.share == 0).to(device)
+        still: NDArray[np.bool_] = np.zeros(len(positions), bool)
+        still[triangles.reshape(-1)] = True  # a vertex of no triangle stays too, but holds no other at its place
+        still &= allowed.share == 0
+        pinned = torch.from_numpy(still).to(device)
         self._smooth = LargeSteps(self.start, self.triangles, settings.smoothness, pinned)
         self._allowed = TiedOffsets(allowed.ties, allowed.share, linear, settings.bound, device)
         self.differential = nn.Parameter(torch.zeros_like(self.start))

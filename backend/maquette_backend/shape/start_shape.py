@@ -25,7 +25,7 @@ class StartWeights:
     """Of the mean squared change of edge lengths over the mean squared edge length."""
     fold: float = 0.5
     """Of the change of the angle between neighbouring triangles: 90° corners are the artist's and stay."""
-    sharp: float = 20.0
+    sharp: float = 100.0
     """The same at edges that are marked sharp."""
 
 

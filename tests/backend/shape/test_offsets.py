@@ -85,3 +85,30 @@ def test_unused_vertices_stay_where_they_are_told() -> None:
 def test_refuses_impossible_smoothness(smoothness: float) -> None:
     with pytest.raises(ValueError, match="smoothness must be"):
         LargeSteps(*patch(3), smoothness)
+
+
+def test_pinned_vertices_are_a_boundary_at_zero() -> None:
+    """As the dense system without their rows and columns; what is beside them comes to rest smoothly."""
+    v, f = patch(9)
+    pinned = v[:, 0] < 3
+    steps = LargeSteps(v, f, 10.0, pinned)
+    inner = dense(len(v), f, 10.0)[~pinned][:, ~pinned]
+    u = torch.randn(len(v), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    solved = steps.from_differential(u)
+    torch.testing.assert_close(solved[~pinned], torch.linalg.solve(inner, u[~pinned]))
+    assert (solved[pinned] == 0).all()
+    torch.testing.assert_close(steps.from_differential(steps.to_differential(solved)), solved)
+    pushed = steps.from_differential(torch.ones_like(u))[:, 0].reshape(9, 9)  # rows of equal x
+    assert (pushed.diff(dim=0)[2:] > 0).all()
+    assert pushed[3].mean() < 0.35 * pushed[8].mean()  # one edge from the boundary
+
+
+def test_gradients_of_a_pinned_mesh_match_finite_differences() -> None:
+    v, f = patch(4)
+    steps = LargeSteps(v, f, 4.0, v[:, 0] < 1)
+    assert torch.autograd.gradcheck(steps.from_differential, (v.clone().requires_grad_(),))
+
+
+def test_a_mesh_that_is_pinned_throughout_stays() -> None:
+    v, f = patch(3)
+    assert (LargeSteps(v, f, 4.0, torch.ones(len(v), dtype=torch.bool)).from_differential(v) == 0).all()

@@ -93,3 +93,42 @@ def test_adjacency_of_a_tetrahedron() -> None:
 def test_an_edge_of_three_triangles_gives_two_pairs() -> None:
     book = torch.tensor([[0, 1, 2], [0, 1, 3], [1, 0, 4]])
     assert adjacency.neighbouring_triangles(book).tolist() == [[0, 1], [1, 2]]
+
+
+def folded(start: float, now: float) -> float:
+    hinges = regularisers.hinges(hinge(start), HINGE, torch.tensor([[0, 1]]), torch.tensor([[0, 1]]))
+    return regularisers.fold_change(regularisers.unit_normals(hinge(now), HINGE), hinge(now), hinges).item()
+
+
+@pytest.mark.parametrize(("start", "now"), [(0.0, 0.7), (math.pi / 2, math.pi / 2), (1.2, -1.2), (3.0, 0.1), (-2.0, -1.0)])
+def test_fold_change_is_half_of_one_minus_the_cosine_of_the_turn(start: float, now: float) -> None:
+    """Also through flat: a ridge is no valley."""
+    assert folded(start, now) == pytest.approx((1 - math.cos(start - now)) / 2, abs=1e-12)
+
+
+def test_fold_change_takes_no_notice_of_rotation_and_size() -> None:
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
+    turn = turn * torch.linalg.det(turn)
+    pairs, edges = adjacency.neighbouring_triangles(TETRA), []
+    for one, two in TETRA[pairs].tolist():
+        edges.append(sorted(set(one) & set(two)))
+    hinges = regularisers.hinges(CORNERS, TETRA, pairs, torch.tensor(edges))
+    assert len(hinges.edges) == 6
+    moved = 3 * CORNERS @ turn.T + 1
+    assert regularisers.fold_change(regularisers.unit_normals(moved, TETRA), moved, hinges).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_fold_change_follows_finite_differences_also_from_flat() -> None:
+    flat = hinge(0.0)
+    hinges = regularisers.hinges(flat, HINGE, torch.tensor([[0, 1]]), torch.tensor([[0, 1]]))
+    now = hinge(0.3).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda v: regularisers.fold_change(regularisers.unit_normals(v, HINGE), v, hinges), (now,)
+    )
+
+
+def test_borders_and_triangles_without_area_are_no_hinges() -> None:
+    v = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0.5, 1, 0], [0.5, 0, 0]], dtype=torch.float64)
+    pairs, edges = torch.tensor([[0, 1], [0, 0]]), torch.tensor([[0, 1], [1, 2]])
+    assert len(regularisers.hinges(v, HINGE, pairs, edges).edges) == 0
