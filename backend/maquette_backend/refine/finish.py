@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import trimesh
-import trimesh.smoothing
 from numpy.typing import NDArray
 
 from maquette_backend.appearance.atlas import check_uvs, unwrap
@@ -15,13 +13,7 @@ from maquette_backend.appearance.bake import bake_color
 from maquette_backend.appearance.fields import ColorField
 from maquette_backend.refine.events import Origin
 from maquette_backend.refine.surface import Surface
-from maquette_backend.shape.adjacency import parts
-from maquette_backend.shape.clean import remove_degenerate, remove_floaters, simplify
 from maquette_backend.shape.origin import surface_origin
-
-FACE_BUDGET = 16_000
-"""Triangles of a remeshed subject: fine enough for a 64-class grid, few enough to unwrap in seconds."""
-SMOOTHING_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -43,29 +35,6 @@ def frozen(surface: Surface) -> Mesh:
             surface.positions.detach().cpu().numpy().astype(np.float32),
             surface.triangles.cpu().numpy().astype(np.int32),
         )
-
-
-def cleaned(mesh: Mesh, keep_parts: int) -> Mesh:
-    """A remeshed surface without floaters, slivers and saw teeth, within the face budget.
-
-    ``keep_parts`` is how many connected parts the subject started with; that many are never dropped.
-    """
-    positions, triangles = remove_floaters(*remove_degenerate(mesh.positions, mesh.triangles), keep=keep_parts)
-    positions, triangles = simplify(smoothed(positions, triangles), triangles, FACE_BUDGET)
-    return Mesh(positions.astype(np.float32), triangles.astype(np.int32))
-
-
-def smoothed(positions: NDArray[np.floating], triangles: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Positions [V,3] after a low-pass filter that does not shrink (Taubin 1995): marching tetrahedra leaves teeth
-    smaller than a cell along sharp edges, which no prior at this resolution can see or correct."""
-    mesh = trimesh.Trimesh(positions, triangles, process=False)
-    trimesh.smoothing.filter_taubin(mesh, lamb=0.5, nu=0.53, iterations=SMOOTHING_STEPS)
-    return np.asarray(mesh.vertices, np.float64)
-
-
-def part_count(mesh: Mesh) -> int:
-    """How many connected parts a mesh has."""
-    return int(parts(mesh.triangles, len(mesh.positions)).max(initial=-1)) + 1
 
 
 def origin_of(mesh: Mesh, old_positions: NDArray[np.float32], old_triangles: NDArray[np.int32]) -> Origin:

@@ -15,7 +15,7 @@ from maquette_backend.refine import adam_state
 from maquette_backend.refine.controls import Controls
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
 from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
-from maquette_backend.refine.finish import Mesh, baked, cleaned, frozen, origin_of, part_count, vertex_colors, with_uvs
+from maquette_backend.refine.finish import Mesh, baked, frozen, origin_of, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
 from maquette_backend.refine.memory import JobMemory
 from maquette_backend.refine.moved import Moved
@@ -29,6 +29,7 @@ from maquette_backend.refine.plan import (
 from maquette_backend.refine.progress import ProgressReporter
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
+from maquette_backend.refine.remeshed import delivered
 from maquette_backend.refine.surface import Body
 from maquette_backend.refine.viewpoints import view_sampler
 from maquette_backend.render.rasterizer import Rasterizer
@@ -105,12 +106,11 @@ class SubjectRun:
         settings = geometry_settings(self.recipe, self.prior.settings)
         self.reporter.begin("preparing", self.plan.subject.subject_id)
         body = self._body(start)
-        parts = part_count(frozen(body.surface()))
         self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
-        moved = frozen(body.surface())
         if isinstance(body, OffsetBody):
-            return moved, added(positions, body.object_offsets())
-        clean = cleaned(moved, parts)
+            return frozen(body.surface()), added(positions, body.object_offsets())
+        assert isinstance(body, RemeshBody)
+        clean = delivered(body, start, self.plan.subject.triangle_budget)
         return clean, self.placement.to_object(clean.positions)
 
     def _appearance(self, moved: Moved, color: ColorField) -> Moved:
@@ -160,6 +160,8 @@ class SubjectRun:
             if self._should_stop(stage, number, state, also):
                 self.reporter.done += steps - number
                 return
+            if isinstance(state.body, RemeshBody):
+                state.body.at(number / steps)
             generator = generator_for(self.recipe.seed, subject.subject_id, stage, number)
             loss = step(state, scene, settings, number / steps, generator)
             self.reporter.advance(stage, subject.subject_id, loss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fast_simplification
+import igl
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -10,9 +11,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .adjacency import parts
+from .manifold import is_edge_manifold, manifold, without_slivers
 
 Vertices = NDArray[np.float32]
 Triangles = NDArray[np.int32]
+
+_LEAST_OF_A_PART = 32
+"""Triangles that simplification leaves a connected part."""
 
 
 def remove_degenerate(
@@ -43,26 +48,69 @@ def remove_floaters(
     return compacted(vertices, triangles[kept[part]])
 
 
+def keep_parts(
+    vertices: NDArray[np.floating], triangles: NDArray[np.integer], owner: NDArray[np.integer], smallest: float = 0.01
+) -> tuple[Vertices, Triangles]:
+    """Drop connected parts with less than ``smallest`` of the whole area, but for each of the start's parts keep the one
+    that most of its vertices are in. ``owner`` [V]: which part of the start each vertex came from."""
+    if len(triangles) == 0:
+        return compacted(vertices, triangles)
+    part = parts(triangles, len(vertices))
+    size = np.bincount(part, areas(vertices, triangles))
+    kept = size >= smallest * size.sum()
+    votes = np.zeros((int(owner.max()) + 1, len(size)))
+    np.add.at(votes, (owner[triangles[:, 0]], part), 1)
+    best = votes.argmax(axis=1)
+    kept[best[votes.max(axis=1) > 0]] = True
+    return compacted(vertices, triangles[kept[part]])
+
+
+def simplify_parts(
+    vertices: NDArray[np.floating], triangles: NDArray[np.integer], target_faces: int
+) -> tuple[Vertices, Triangles]:
+    """``simplify`` with each connected part's own share of the triangles, so that no small one collapses."""
+    if len(triangles) <= target_faces:
+        return compacted(vertices, triangles)
+    part = parts(triangles, len(vertices))
+    share = np.maximum(_LEAST_OF_A_PART, np.bincount(part) * target_faces // len(triangles))
+    over = int(share.sum()) - target_faces
+    share[share.argmax()] = max(_LEAST_OF_A_PART, share.max() - max(over, 0))
+    pieces = [simplify(*compacted(vertices, triangles[part == k]), int(count)) for k, count in enumerate(share)]
+    first = np.cumsum([0, *[len(v) for v, _ in pieces]])
+    joined = [f + shift for (_, f), shift in zip(pieces, first[:-1], strict=True)]
+    return np.concatenate([v for v, _ in pieces]), np.concatenate(joined).astype(np.int32)
+
+
 def simplify(
     vertices: NDArray[np.floating], triangles: NDArray[np.integer], target_faces: int
 ) -> tuple[Vertices, Triangles]:
     """At most about ``target_faces`` triangles by quadric edge collapse (Garland and Heckbert 1997).
 
-    A mesh that is small enough comes back as it is. A closed mesh stays closed: a reduction that would open
-    it is retried more gently, and given up at last.
+    A mesh that is small enough comes back as it is. A closed mesh stays closed, and manifold where it was: a reduction
+    that would break it is retried more gently, and finished by the slower libigl, which checks every collapse.
     """
     start = compacted(vertices, triangles)
     if target_faces < 4:
         raise ValueError(f"cannot simplify to {target_faces} triangles; a closed mesh needs at least 4")
     closed = is_closed(start[1])
-    target = target_faces
+    target, best = target_faces, start
     while target < len(start[1]):
         reduced = fast_simplification.simplify(start[0].astype(np.float64), start[1], target_count=target)
         result = remove_degenerate(reduced[0], reduced[1], tolerance=0.0)
-        if len(result[1]) and (not closed or is_closed(result[1])):
-            return result
+        if len(result[1]) and closed and is_closed(result[1]):
+            result = without_slivers(*manifold(*result))
+        if len(result[1]) and (not closed or (is_closed(result[1]) and is_edge_manifold(result[1]))):
+            best = result
+            break
         target = target * 3 // 2 + 1
-    return start
+    return _collapsed(best, target_faces) if closed and len(best[1]) > target_faces else best
+
+
+def _collapsed(mesh: tuple[Vertices, Triangles], target_faces: int) -> tuple[Vertices, Triangles]:
+    """The same mesh where not even libigl's quadric collapse gets further without breaking it."""
+    v, f, _, _ = igl.qslim(np.asfortranarray(mesh[0], np.float64), np.asfortranarray(mesh[1], np.int32), target_faces)
+    result = without_slivers(np.asarray(v, np.float64), np.asarray(f))
+    return result if len(result[1]) and is_closed(result[1]) and is_edge_manifold(result[1]) else mesh
 
 
 def is_closed(triangles: NDArray[np.integer]) -> bool:
