@@ -14,6 +14,7 @@ from maquette_backend.refine.remesh_grid import LATTICE_PER_CLASS, RemeshGrid, r
 from maquette_backend.refine.surface import Surface
 from maquette_backend.render.edges import build_topology
 from maquette_backend.shape import marching_tets
+from maquette_backend.shape.field_controls import FieldControls
 from maquette_backend.shape.kaolin_tets import extractor
 from maquette_backend.shape.marching_tets import Crossings, crossings
 from maquette_backend.shape.regularisers import normal_consistency, sign_change
@@ -46,6 +47,8 @@ class RemeshSettings:
     """Weight of the cross-entropy against needless sign changes (floaters, inner shells)."""
     normal_weight: float = 3.0
     """Weight of the angle between neighbouring triangles."""
+    anchor: float = 0.0
+    """Weight of the mean squared displacement: how strongly the surface is held where it was."""
 
 
 class RemeshBody(nn.Module):
@@ -65,9 +68,12 @@ class RemeshBody(nn.Module):
         triangles: NDArray[np.int32],
         settings: RemeshSettings,
         device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+        controls: FieldControls | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self._controls = FieldControls() if controls is None else controls
+        self._share: Tensor | None = None
         self.learning_rate = settings.learning_rate
         self.solid: Solid = solid_of(positions, triangles)
         self._device = device
@@ -82,6 +88,7 @@ class RemeshBody(nn.Module):
         if self._grid is None:
             bound, inward = self.settings.bound, self.settings.inward_share
             self._grid = remesh_grid(self.solid, self._grid_class, bound, inward, self._device)
+            self._share = self._controls.share(self._grid.grid.vertices)
         return self._grid
 
     def at(self, progress: float) -> None:
@@ -94,9 +101,9 @@ class RemeshBody(nn.Module):
 
     def surface(self) -> Surface:
         grid = self.grid
-        moved = self.field(grid.grid.vertices)
-        sdf = grid.base + self._bounded(moved[:, 0])
+        moved = self._wished()
         vertices = grid.grid.vertices + self._shift(moved[:, 1:])
+        sdf = self._controls.cut(grid.base + self._bounded(moved[:, 0]), vertices)
         if grid.has_thin_parts:
             positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
             positions = positions + self._back(sdf)
@@ -110,28 +117,34 @@ class RemeshBody(nn.Module):
         between two grid vertices the distance is not linear, which cuts edges and thins what is round."""
         self.at(1.0)
         grid = self.grid
-        moved = self.field(grid.grid.vertices)
-        sdf = grid.base + self._bounded(moved[:, 0])
+        moved = self._wished()
         vertices = grid.grid.vertices + self._shift(moved[:, 1:])
+        sdf = self._controls.cut(grid.base + self._bounded(moved[:, 0]), vertices)
         positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
         positions = positions + self._exactly_back(crossings(sdf, grid.edges))
         return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
 
     def penalty(self, surface: Surface) -> Tensor:
         grid = self.grid
-        displacement = self.field(grid.grid.vertices) if surface.displacement is None else surface.displacement
+        displacement = self._wished() if surface.displacement is None else surface.displacement
         start, end = grid.edges.edges.unbind(1)
         change = displacement.index_select(0, start) - displacement.index_select(0, end)
         slope = (change * grid.inverse_length).square().sum(1).mean()
         bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
         signs = sign_change(grid.base + self._bounded(displacement[:, 0]), grid.edges.edges)
         weights = self.settings
-        return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs
+        anchor = weights.anchor * displacement[:, 0].square().mean()
+        return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs + anchor
+
+    def _wished(self) -> Tensor:
+        """[V,4]: displacement and vertex shifts before any bound, as symmetric as is asked for."""
+        return self._controls.even(self.field, self.grid.grid.vertices)
 
     def _bounded(self, displacement: Tensor) -> Tensor:
         """Positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0."""
         outward, inward = self.settings.bound, self.grid.inward
-        return torch.where(
+        assert self._share is not None
+        return self._share * torch.where(
             displacement > 0,
             inward * torch.tanh(displacement / inward),
             outward * torch.tanh(displacement / outward),
@@ -141,7 +154,8 @@ class RemeshBody(nn.Module):
         """[V,3]: small enough that every tetrahedron keeps its orientation, and never past the bound or through a thin
         part."""
         spacing = self.grid.grid.spacing
-        return self.grid.inward.clamp(max=0.2 * spacing)[:, None] * torch.tanh(wished / spacing)
+        assert self._share is not None
+        return (self._share * self.grid.inward.clamp(max=0.2 * spacing))[:, None] * torch.tanh(wished / spacing)
 
     @torch.no_grad()
     def _back(self, sdf: Tensor) -> Tensor:
