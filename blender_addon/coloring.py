@@ -49,11 +49,11 @@ def use_only(mesh: bpy.types.Mesh, material: bpy.types.Material) -> None:
 
 
 def use_only_on(thing: bpy.types.Object, material: bpy.types.Material) -> None:
-    """The same for an object, some of whose slots may have materials of its own."""
-    use_only(thing.data, material)
+    """The same for an object, whose slots may have materials of their own: what the mesh has below those stays."""
+    if not len(thing.material_slots):
+        thing.data.materials.append(material)
     for slot in thing.material_slots:
-        if slot.link == "OBJECT":
-            slot.material = material
+        slot.material = material
 
 
 def remove_unused(materials: Iterable[bpy.types.Material | None]) -> None:

@@ -77,9 +77,15 @@ def _evaluated(
 @contextmanager
 def base_mesh(thing: bpy.types.Object) -> Iterator[bpy.types.Mesh]:
     """An object's own mesh, as in Edit Mode: an edit in progress included, modifiers and shape keys not."""
-    if thing.mode == "EDIT":
-        thing.update_from_editmode()
-    yield thing.data
+    if thing.mode != "EDIT":
+        yield thing.data
+        return
+    # a mesh that is being edited does not show its attributes; a copy of it does
+    thing.update_from_editmode()
+    try:
+        yield thing.to_mesh(preserve_all_data_layers=True)
+    finally:
+        thing.to_mesh_clear()
 
 
 def source_mesh(

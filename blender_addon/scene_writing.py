@@ -265,6 +265,7 @@ def discard(context: bpy.types.Context, result: bpy.types.Object) -> None:
     older = [thing for thing in bpy.data.objects if properties.notes(thing).role == "RESULT" and thing is not result]
     older = [thing for thing in older if properties.notes(thing).original is original]
     instances.give_back(result, older[-1] if older else None)
+    active = context.view_layer.objects.active == result
     _remove(result)
     if original is None:
         return
@@ -272,8 +273,7 @@ def discard(context: bpy.types.Context, result: bpy.types.Object) -> None:
     properties.notes(original).result = older[-1] if older else None
     shown.hide_viewport = not visible if shown is original else False
     shown.hide_render = not rendered if shown is original else False
-    if selected:
-        _select(context, shown)
+    _take_selection(context, shown, selected, active)
 
 
 # ---- common ---------------------------------------------------------------------------------------

@@ -190,7 +190,9 @@ class SmallBackend:
         if subject.mode == "remesh":
             positions, triangles, uvs = split(positions, triangles, uvs)
         if subject.mode != "texture_only":
-            positions = positions * np.float32(1 + (GROWTH - 1) * amount)
+            share = np.ones(len(positions), np.float32) if subject.mask is None else self._array(subject.mask)
+            share = np.append(share, np.ones(len(positions) - len(share), np.float32))  # vertices that remesh adds
+            positions = positions * (1 + (GROWTH - 1) * np.float32(amount) * share[:, None])
         return positions.astype(np.float32), triangles.astype(np.int32), uvs.astype(np.float32)
 
     def _array(self, ref: recipe.ArrayRef) -> np.ndarray:
@@ -201,7 +203,7 @@ class SmallBackend:
         for subject in job.recipe.subjects:
             refs = [self._store(array) for array in self.refined(subject)]
             same = subject.mode != "remesh"
-            color = self._store(texture())
+            color = self._store(texture()) if job.recipe.stages.appearance_steps else None
             origin = None if same or not self.script.tells_origin else self._origin(subject)
             results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin))
         return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
