@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from maquette_backend.shape.bcc import TetGrid, grid, grid_near, narrow_band
 from maquette_backend.shape.marching_tets import TetEdges, tet_edges
 from maquette_backend.shape.sdf import Solid
-from maquette_backend.shape.thickness import thin_places
+from maquette_backend.shape.thickness import ThinPlaces, thin_places
 
 LATTICE_PER_CLASS = 0.4
 """BCC cells a side per unit of a DMTet grid's class: 51 cells have the size of the classic "128" grid (METHODS §7 [T])."""
@@ -55,21 +56,30 @@ def remesh_grid(
     cells = lattice_cells(grid_class)
     spacing = 1.24 / cells
     needed = SEEN_RADIUS * spacing
-    thin = thin_places(solid, needed / (1 - inward_share), 0.4 * spacing)
+    thin = thin_places(solid, needed / (1 - inward_share), 0.5 * spacing)
     reach = bound + 1.5 * spacing
     source = _source(solid, cells, grid_class, reach + needed)
     vertices = source.vertices.double().numpy()
     distance = torch.from_numpy(solid.distance(vertices)).float()
-    least, is_thin = thin.nearest(vertices, spacing)
-    extra = np.where(is_thin, np.maximum(0, needed - (1 - inward_share) * least), 0.0)
+    sample = thin.nearest(vertices, distance.numpy(), spacing)
+    is_thin = sample >= 0
+    extra = np.zeros(len(vertices))
+    extra[is_thin] = _thickening(thin, needed, inward_share, spacing)[sample[is_thin]]
     base = distance - torch.from_numpy(extra).float()
     edges = tet_edges(source.tets).edges
     half = _half_thickness(distance, edges, 2 * bound + spacing, spacing)
-    half = torch.where(torch.from_numpy(is_thin), torch.from_numpy(least).float(), half)
+    half[torch.from_numpy(is_thin)] = torch.from_numpy(thin.half_thickness[sample[is_thin]]).float()
     inward = (inward_share * half).clamp(min=min(_LEAST_INWARD, bound), max=bound)
     keep = base.abs() < reach
     used = _used_by(source, keep)
     return _on_device(narrow_band(source, keep), base[used], torch.from_numpy(extra).float()[used], inward[used], device)
+
+
+def _thickening(thin: ThinPlaces, needed: float, inward_share: float, spacing: float) -> NDArray[np.float64]:
+    """By how much each thin sample's surface [S] is moved outwards, so that it is still ``needed`` thick after the
+    farthest motion inwards; but not so far that it grows together with what the grid can tell it apart from."""
+    extra = np.maximum(0, needed - (1 - inward_share) * thin.half_thickness)
+    return np.where(thin.gap > spacing, np.minimum(extra, 0.5 * (thin.gap - spacing)), extra)
 
 
 def _on_device(band: TetGrid, base: Tensor, extra: Tensor, inward: Tensor, device: torch.device) -> RemeshGrid:

@@ -101,6 +101,14 @@ class Solid:
         winding = self._winding(within)
         return bool((np.abs(winding - np.round(winding)) > 0.02).any())
 
+    def contains(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Whether points [P,3] are inside: the sign of ``distance`` for much less."""
+        query = np.ascontiguousarray(points, dtype=np.float64)
+        inside = self._winding(query) > 0.5
+        if self._trees[1].count:
+            inside |= self._trees[1].nearest(query)[0] < self.half_sheet
+        return inside
+
     def to_surface(self, points: NDArray[np.floating]) -> tuple[Points, Points]:
         """Signed distance [P] of points [P,3] to what can be seen, openings left out, and the way straight outwards
         [P,3]: that distance's gradient, zero on the surface."""

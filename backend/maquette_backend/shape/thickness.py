@@ -12,9 +12,13 @@ from .sdf import Solid
 
 Points = NDArray[np.float64]
 
-_MAX_SAMPLES = 40_000
-_COARSE_STEPS = 6
+_MAX_SAMPLES = 20_000
+_COARSE_STEPS = 4
+_FARTHEST_GAP = 4
+"""Gaps wider than so many times the limit do not matter."""
 _BISECTIONS = 3
+_SLACK = 0.5
+"""Share of the reach by which the nearest sample may be farther than the surface: samples lie apart."""
 _PROBE = 1e-4
 """Where a ray begins beside the surface, as a fraction of the longest side."""
 
@@ -27,20 +31,25 @@ class ThinPlaces:
     """[S,3]."""
     half_thickness: Points
     """[S]: half the way straight through the solid; at most that, never more."""
+    gap: Points
+    """[S]: the least way straight out, near here, until the solid begins again; ``inf`` where that is far."""
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def nearest(self, query: Points, reach: float) -> tuple[Points, NDArray[np.bool_]]:
-        """The least half thickness [P] within ``reach`` of each point [P,3], and whether there is any."""
-        least = np.full(len(query), np.inf)
-        if len(self):
-            near = KDTree(query).query_ball_point(self.points, reach)
-            count = np.array([len(found) for found in near])
-            at = np.concatenate([np.asarray(found, np.int64) for found in near])
-            np.minimum.at(least, at, np.repeat(self.half_thickness, count))
-        found = np.isfinite(least)
-        return np.where(found, least, 0.0), found
+    def nearest(self, query: Points, distance: Points, reach: float) -> NDArray[np.int64]:
+        """The thinnest sample within ``reach`` of each point [P,3], −1 where there is none or something thick is nearer:
+        a wall beside a thin part is not thin. ``distance`` [P] is that to the surface."""
+        thinnest = np.full(len(query), -1)
+        if len(self) == 0:
+            return thinnest
+        close = np.flatnonzero(np.abs(distance) < reach)
+        to_thin, _ = KDTree(self.points).query(query[close])
+        own = close[to_thin < np.abs(distance[close]) + _SLACK * reach]
+        near = KDTree(query[own]).query_ball_point(self.points, reach) if len(own) else []
+        for sample in np.argsort(-self.half_thickness, kind="stable") if len(own) else []:
+            thinnest[own[near[sample]]] = sample
+        return thinnest
 
 
 def thin_places(solid: Solid, limit: float, spacing: float) -> ThinPlaces:
@@ -51,37 +60,55 @@ def thin_places(solid: Solid, limit: float, spacing: float) -> ThinPlaces:
     """
     points, normal = _samples(solid, spacing)
     probe = _PROBE * solid.extent
-    through = np.zeros(len(points))
+    through, gap = np.zeros(len(points)), np.full(len(points), np.inf)
     for side in (1.0, -1.0):
-        through += _until_outside(solid, points + side * probe * normal, side * normal, 2 * limit)
+        start, direction = points + side * probe * normal, side * normal
+        through += _while(True, solid, start, direction, 2 * limit)
+        out = np.flatnonzero(~solid.contains(start))
+        reached = _while(False, solid, start[out], direction[out], _FARTHEST_GAP * limit)
+        gap[out] = np.minimum(gap[out], np.where(reached < _FARTHEST_GAP * limit, reached, np.inf))
     thin = through < 2 * limit
-    return ThinPlaces(points[thin], through[thin] / 2)
+    return ThinPlaces(points[thin], through[thin] / 2, _least_near(points[thin], gap[thin], 2 * spacing))
 
 
-def _until_outside(solid: Solid, start: Points, direction: Points, limit: float) -> Points:
-    """How far [S] lines stay inside from ``start`` [S,3] on, at least; ``limit`` where longer."""
-    inside_until = np.zeros(len(start))
-    going = np.flatnonzero(solid.distance(start) < 0)
+def _least_near(points: Points, values: Points, reach: float) -> Points:
+    """The least of ``values`` [S] within ``reach`` of each point."""
+    pairs = KDTree(points).query_pairs(reach, output_type="ndarray") if len(points) else np.zeros((0, 2), np.int64)
+    least = values.copy()
+    np.minimum.at(least, pairs[:, 0], values[pairs[:, 1]])
+    np.minimum.at(least, pairs[:, 1], values[pairs[:, 0]])
+    return least
+
+
+def _while(inside: bool, solid: Solid, start: Points, direction: Points, limit: float) -> Points:
+    """How far [S] lines stay inside (or outside) from ``start`` [S,3] on, at least; ``limit`` where longer."""
+    until = np.zeros(len(start))
+    going = np.flatnonzero(solid.contains(start) == inside)
     step = limit / _COARSE_STEPS
     for number in range(1, _COARSE_STEPS + 1):
         if len(going) == 0:
             break
-        still = solid.distance(start[going] + number * step * direction[going]) < 0
-        inside_until[going[still]] = number * step
+        still = solid.contains(start[going] + number * step * direction[going]) == inside
+        until[going[still]] = number * step
         going = going[still]
-    open_ = np.flatnonzero(inside_until < limit)
-    return _bisected(solid, start, direction, inside_until, open_, step)
+    return _bisected(inside, solid, start, direction, until, np.flatnonzero(until < limit), step)
 
 
 def _bisected(
-    solid: Solid, start: Points, direction: Points, inside_until: Points, rows: NDArray[np.int64], step: float
+    inside: bool,
+    solid: Solid,
+    start: Points,
+    direction: Points,
+    until: Points,
+    rows: NDArray[np.int64],
+    step: float,
 ) -> Points:
     for _ in range(_BISECTIONS):
         step /= 2
-        further = inside_until[rows] + step
-        still = solid.distance(start[rows] + further[:, None] * direction[rows]) < 0
-        inside_until[rows[still]] = further[still]
-    return inside_until
+        further = until[rows] + step
+        still = solid.contains(start[rows] + further[:, None] * direction[rows]) == inside
+        until[rows[still]] = further[still]
+    return until
 
 
 def _samples(solid: Solid, spacing: float) -> tuple[Points, Points]:
