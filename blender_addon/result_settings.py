@@ -14,7 +14,7 @@ MAPS = (
     ("AO", "Ambient Occlusion", "How much of the sky each point of the refined surface sees", 4),
     ("DISPLACEMENT", "Displacement", "How far the refined surface is from the original, in object units", 8),
 )
-SIZES = tuple((str(size), str(size), f"{size} × {size} pixels") for size in (1024, 2048, 4096))
+SIZES = tuple((str(size), str(size), f"{size} × {size} pixels") for size in (512, 1024, 2048, 4096))
 NORMAL_Y = (
     ("POS_Y", "Y+", "Green is up, as in Blender, Unity and OpenGL"),
     ("NEG_Y", "Y−", "Green is down, as in Unreal and DirectX"),

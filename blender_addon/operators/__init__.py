@@ -3,6 +3,7 @@
 from . import (
     add_targets,
     backend_process,
+    bake_back,
     cancel,
     discard_result,
     reconnect,
@@ -25,4 +26,5 @@ CLASSES: tuple[type, ...] = (
     toggle_original.MAQUETTE_OT_toggle_original,
     discard_result.MAQUETTE_OT_discard_result,
     switch_materials.MAQUETTE_OT_switch_materials,
+    bake_back.MAQUETTE_OT_bake_back,
 )

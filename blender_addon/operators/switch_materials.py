@@ -1,7 +1,7 @@
 """Switch a result between its new material and those that its original has."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 
 import bpy
 
