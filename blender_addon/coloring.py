@@ -58,10 +58,10 @@ def use_only_on(thing: bpy.types.Object, material: bpy.types.Material) -> None:
 
 def remove_unused(materials: Iterable[bpy.types.Material | None]) -> None:
     """Remove those of our materials that nobody uses any more, with their images."""
-    names = {material.name for material in materials if material is not None}
-    for name in names:
-        material = bpy.data.materials.get(name)
-        if material is None or material.users > 0:
+    ours = {material for material in materials if material is not None}
+    # asked of the data itself: Blender's counter stays too high where an object's own slot had the material
+    for material, users in bpy.data.user_map(subset=ours).items():
+        if users:
             continue
         image = image_of(material)
         bpy.data.materials.remove(material)

@@ -139,8 +139,8 @@ def show(context: bpy.types.Context, now: Runtime, frame: Frame) -> None:
     now.send(PreviewShown(job.job_id))
     key = next((key for key in job.targets if key.subject_id == frame.subject_id), None)
     target = None if key is None else find_target(job.job_id, key)
-    if target is not None:
-        scene_writing.show_preview(context, target, frame)
+    if key is not None and target is not None:
+        scene_writing.show_preview(context, target, frame, key.how)
         job.previews += 1
 
 

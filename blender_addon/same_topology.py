@@ -28,20 +28,61 @@ def moved_copy(target: bpy.types.Object, refined: Refined, name: str, how: Deliv
     if fitted is None:
         return None
     surface, loops = fitted
-    mesh = target.data.copy()
-    result = target.copy()
-    result.name, result.data = name, mesh
-    held = properties.notes(result)
-    for note in held.bl_rna.properties:
-        held.property_unset(note.identifier)
-    # an original may be hidden by its older result; this one is to be seen
-    result.hide_viewport = result.hide_render = False
+    result = _copy(target, name)
+    mesh = result.data
     put_positions(result, surface.positions)
     surface, layer = put_uvs(mesh, surface, loops)
     material = coloring.make_material(mesh, name, surface, pack=True) if layer else None
     if material is not None:
         coloring.use_only_on(result, material)
     return result
+
+
+def _copy(target: bpy.types.Object, name: str) -> bpy.types.Object:
+    """An object like the target with a mesh of its own, in no scene and without Maquette's notes."""
+    copy = target.copy()
+    copy.name, copy.data = name, target.data.copy()
+    held = properties.notes(copy)
+    for note in held.bl_rna.properties:
+        held.property_unset(note.identifier)
+    # an original may be hidden by its older result; this one is to be seen
+    copy.hide_viewport = copy.hide_render = False
+    return copy
+
+
+def bare_copy(target: bpy.types.Object, name: str, surface: Surface, how: Delivery) -> bpy.types.Object | None:
+    """A copy to show previews on: with the target's modifiers and shape keys, without its materials.
+
+    None where the surface is of other polygons.
+    """
+    fitted = fit(target, surface, how)
+    if fitted is None:
+        return None
+    copy = _copy(target, name)
+    put_positions(copy, fitted[0].positions)  # adds the key that ``show_on`` moves, where there are keys
+    copy.data.name = name
+    copy.data.materials.clear()
+    return copy
+
+
+def show_on(preview: bpy.types.Object, surface: Surface, how: Delivery) -> None:
+    """Move what ``bare_copy`` made, and colour it. A seam within a polygon is not kept: it is a preview."""
+    mesh = preview.data
+    own = own_part(surface, len(mesh.vertices), _triangle_count(mesh)) if how.mirrored else surface
+    if len(own.positions) != len(mesh.vertices):
+        return
+    if own.corner_uvs is not None and own.texture is not None:
+        loops = loops_of(mesh, own.triangles)
+        if loops is not None and (len(mesh.uv_layers) < _MAX_UV_LAYERS or mesh_building.UV_NAME in mesh.uv_layers):
+            loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
+            loop_uvs[loops] = own.corner_uvs
+            mesh_building.set_uvs(mesh, mesh_building.UV_NAME, loop_uvs)
+    if mesh.shape_keys is None:
+        mesh_building.set_positions(mesh, own.positions)
+    else:
+        preview.active_shape_key.data.foreach_set("co", np.ascontiguousarray(own.positions).ravel())
+        mesh.update()
+    coloring.color_surface(mesh, preview.name, own)
 
 
 def moved_evaluated(

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import bpy
 
@@ -21,6 +21,7 @@ from . import (
     result_settings,
     same_topology,
 )
+from ._protocol import recipe_text
 from .refined import Frame, Refined
 from .target_settings import Delivery
 
@@ -43,6 +44,8 @@ _TRANSFORM = (
 )
 PREVIEW_SUFFIX = " (Maquette preview)"
 RESULT_SUFFIX = " refined"
+OWN_POLYGONS = -2
+"""What a preview notes as its topology while it has the target's own polygons, below the same modifiers."""
 SAID = "maquette_prompt_reading"
 """Custom property of a result: what the prior made of its prompt, and what else the artist should know."""
 EDITED = "The mesh was edited while the job ran, so the result is a new object."
@@ -60,14 +63,22 @@ class Origin:
 
 
 # ---- previews -------------------------------------------------------------------------------------
-def show_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Frame) -> bpy.types.Object:
+def show_preview(
+    context: bpy.types.Context,
+    target: bpy.types.Object,
+    frame: Frame,
+    how: Delivery = Delivery(),  # noqa: B008 (immutable)
+) -> bpy.types.Object:
     """Show a preview in the target's place. No undo step; ``drop_preview`` takes it back."""
     preview = find_preview(target, frame)
     if preview is None:
-        preview = _new_preview(context, target, frame)
+        preview = _new_preview(context, target, frame, how)
     mesh = preview.data
     assert isinstance(mesh, bpy.types.Mesh)
     held = properties.notes(preview)
+    if held.topology == OWN_POLYGONS:
+        same_topology.show_on(preview, frame.surface, how)
+        return preview
     if held.topology != frame.topology or len(mesh.vertices) != len(frame.surface.positions):
         surface = frame.surface
         mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
@@ -94,10 +105,16 @@ def _is_preview(thing: bpy.types.Object, frame: Frame) -> bool:
     return held.role == "PREVIEW" and (held.job_id, held.subject_id) == (frame.job_id, frame.subject_id)
 
 
-def _new_preview(context: bpy.types.Context, target: bpy.types.Object, frame: Frame) -> bpy.types.Object:
+def _new_preview(
+    context: bpy.types.Context, target: bpy.types.Object, frame: Frame, how: Delivery
+) -> bpy.types.Object:
     name = _short(target.name, PREVIEW_SUFFIX)
-    preview = _stand_in(name, bpy.data.meshes.new(name), target)
+    own = same_topology.bare_copy(target, name, frame.surface, how) if how.base else None
+    if own is not None:
+        _link(own, target)
+    preview = own or _stand_in(name, bpy.data.meshes.new(name), target)
     held = properties.notes(preview)
+    held.topology = OWN_POLYGONS if own is not None else -1
     held.role, held.job_id, held.subject_id, held.original = "PREVIEW", frame.job_id, frame.subject_id, target
     held.was_selected = _is_selected(context, target)
     held.was_visible = not target.hide_viewport
@@ -146,6 +163,7 @@ def accept(
     which is returned then. A target that was edited so that the result does not fit it any more gets a new object.
     """
     said = origin.said.get(refined.subject_id, "")
+    refined = _as_asked(refined, origin)
     if refined.same_topology and how.shape_key:
         note = in_place.deliver(target, refined, how)
         if note is not None:
@@ -166,6 +184,15 @@ def accept(
         instances.take_along(target, result)
     _replace(context, target, result)
     return result
+
+
+def _as_asked(refined: Refined, origin: Origin) -> Refined:
+    """Without the colours that a backend makes up when none were asked for: the artist's materials stay then."""
+    asked = recipe_text.recipe_from_json(origin.recipe_json)
+    keeps = any(one.subject_id == refined.subject_id and one.mode == "keep_topology" for one in asked.subjects)
+    if asked.stages.appearance_steps or not keeps:
+        return refined
+    return replace(refined, surface=replace(refined.surface, texture=None, colors=None, corner_uvs=None))
 
 
 def _result_object(

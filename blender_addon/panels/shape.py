@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import mirror_halves, preflight, properties, target_settings
+from .. import mirror_halves, preflight, properties, pump, target_settings
 from .text import draw_lines
 
 
@@ -46,6 +46,7 @@ class MAQUETTE_PT_control(_TargetPanel, bpy.types.Panel):
             return
         layout.use_property_split = True
         layout.use_property_decorate = False
+        layout.enabled = pump.runtime().job is None
         layout.prop(target, "stay_close", slider=True)
         _draw_mask(layout.column(), target)
         column = layout.column(heading="Symmetry", align=True)
@@ -86,6 +87,7 @@ class MAQUETTE_PT_delivery(_TargetPanel, bpy.types.Panel):
             return
         layout.use_property_split = True
         layout.use_property_decorate = False
+        layout.enabled = pump.runtime().job is None
         column = layout.column()
         column.prop(target, "read_from")
         draw_lines(column, context, reads(target), icon="INFO")
@@ -108,10 +110,9 @@ def reads(target: properties.MaquetteTarget) -> str:
     if not names and not keys:
         return "No modifiers or shape keys: the base mesh is what is displayed."
     if not target_settings.reads_base(target):
-        return f"Refines what is displayed; the result has {names or 'the shape keys'} applied."
-    why = "written back to it" if target.mode == "keep_topology" else "asked for"
-    halves = " Mirrored halves are refined together." if mirror_halves.halves_of(thing).axes else ""
-    stays = names + (" and shape keys" if names and keys else "shape keys" if keys else "")
+        return f"Refines what is displayed. Applied to the result: {names or 'shape keys'}."
+    kept = ", ".join(filter(None, (names, "shape keys" if keys else "")))
     if target.mode == "remesh":
-        return f"Refines the base mesh, as {why}: the result has {stays} left out."
-    return f"Refines the base mesh, as the result is {why}; {stays} stay live.{halves}"
+        return f"Refines the base mesh, as asked. Left out: {kept}."
+    halves = " Both mirrored halves are judged." if mirror_halves.halves_of(thing).axes else ""
+    return f"Refines the base mesh, since the result goes back to it. Kept live: {kept}.{halves}"

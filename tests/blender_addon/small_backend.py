@@ -203,7 +203,7 @@ class SmallBackend:
         for subject in job.recipe.subjects:
             refs = [self._store(array) for array in self.refined(subject)]
             same = subject.mode != "remesh"
-            color = self._store(texture()) if job.recipe.stages.appearance_steps else None
+            color = self._store(texture())
             origin = None if same or not self.script.tells_origin else self._origin(subject)
             results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin))
         return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))

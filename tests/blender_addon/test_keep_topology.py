@@ -278,3 +278,24 @@ def test_a_job_found_after_a_restart_delivers_as_it_was_asked_to(
     pump_until(addon, lambda: bpy.data.meshes["Crate"].shape_keys is not None)
     assert "Maquette" in bpy.data.meshes["Crate"].shape_keys.key_blocks
     assert "Crate refined" not in bpy.data.objects
+
+
+def test_previews_have_the_modifiers_and_leave_the_original_alone(addon: Addon, connected: SmallBackend) -> None:
+    table = nasty_meshes.rigged()
+    table.constraints.clear()
+    materials = [fingerprint._properties(material, 3) for material in bpy.data.materials]
+    before, count = scenes.state(), len(shown(table))
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.previews >= 1)
+    (preview,) = addon("scene_writing").previews()
+    assert len(shown(preview)) == count
+    assert [modifier.type for modifier in preview.modifiers] == ["ARMATURE", "SUBSURF"]
+    assert len(preview.data.polygons) == len(table.data.polygons)
+    start = positions(table.data, "Basis")
+    moved = positions(preview.data, "Maquette")[1] / start[1]
+    assert 1 < moved[0] < GROWTH
+    assert preview.data.materials[0].name.startswith("Table (Maquette preview)")
+    assert [fingerprint._properties(bpy.data.materials[name["name"]], 3) for name in materials] == materials
+    bpy.ops.maquette.cancel()
+    assert scenes.differences(before, scenes.state()) == {}
