@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from maquette_backend.appearance.fields import ColorField
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
-from maquette_backend.refine.controls import Controls
+from maquette_backend.refine.controls import Controls, anchor_factor
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
 from maquette_backend.refine.events import JobEvents, PreviewFrame, RefinedSubject
 from maquette_backend.refine.finish import Mesh, baked, frozen, origin_of, vertex_colors, with_uvs
@@ -29,6 +29,7 @@ from maquette_backend.refine.plan import (
 from maquette_backend.refine.progress import ProgressReporter
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
+from maquette_backend.refine.remesh_controls import ANCHOR, remesh_start, settled
 from maquette_backend.refine.remeshed import delivered
 from maquette_backend.refine.surface import Body
 from maquette_backend.refine.viewpoints import view_sampler
@@ -103,15 +104,35 @@ class SubjectRun:
         self, start: Mesh, positions: NDArray[np.float32], color: ColorField
     ) -> tuple[Mesh, NDArray[np.float32]]:
         """After the geometry stage: the mesh in unit space, without UVs, and its positions in object space."""
-        settings = geometry_settings(self.recipe, self.prior.settings)
         self.reporter.begin("preparing", self.plan.subject.subject_id)
-        body = self._body(start)
+        if self.plan.subject.mode == "remesh":
+            return self._remeshed(start, positions, color)
+        settings = OffsetSettings(bound=self.plan.bound).held(self.plan.subject.stay_close)
+        linear = self.placement.unit_from_object[:3, :3]
+        body = OffsetBody(
+            start.positions, start.triangles, settings, self.prior.settings.device, self.controls, linear
+        )
+        self._refined(body, color)
+        return frozen(body.surface()), added(positions, body.object_offsets())
+
+    def _remeshed(
+        self, start: Mesh, positions: NDArray[np.float32], color: ColorField
+    ) -> tuple[Mesh, NDArray[np.float32]]:
+        subject, bound = self.plan.subject, self.plan.bound
+        settings = RemeshSettings(
+            grid_class=self.recipe.stages.grid_resolution, bound=bound, anchor=ANCHOR * anchor_factor(subject.stay_close)
+        )
+        begun = remesh_start(start, positions, self.controls, subject.locks, self.placement, settings)
+        mesh = begun.mesh
+        body = RemeshBody(mesh.positions, mesh.triangles, settings, self.prior.settings.device, begun.controls)
+        self._refined(body, color)
+        found = delivered(body, start, subject.triangle_budget)
+        return settled(found, begun.floor, self.placement, body.grid.grid.spacing)
+
+    def _refined(self, body: Body, color: ColorField) -> None:
+        """The geometry stage, in place."""
+        settings = geometry_settings(self.recipe, self.prior.settings)
         self._run("geometry", trained(body, color, settings), settings, self.plan.geometry_steps, {})
-        if isinstance(body, OffsetBody):
-            return frozen(body.surface()), added(positions, body.object_offsets())
-        assert isinstance(body, RemeshBody)
-        clean = delivered(body, start, self.plan.subject.triangle_budget)
-        return clean, self.placement.to_object(clean.positions)
 
     def _appearance(self, moved: Moved, color: ColorField) -> Moved:
         settings = appearance_settings(self.recipe, self.prior.settings)
@@ -126,15 +147,6 @@ class SubjectRun:
         texture = baked(mesh, color, self.plan.subject.texture_size)
         self.reporter.advance("baking", self.plan.subject.subject_id, 0.0, BAKING_STEPS)
         return texture
-
-    def _body(self, start: Mesh) -> Body:
-        device = self.prior.settings.device
-        if self.plan.subject.mode == "remesh":
-            settings = RemeshSettings(grid_class=self.recipe.stages.grid_resolution, bound=self.plan.bound)
-            return RemeshBody(start.positions, start.triangles, settings, device)
-        offsets = OffsetSettings(bound=self.plan.bound).held(self.plan.subject.stay_close)
-        linear = self.placement.unit_from_object[:3, :3]
-        return OffsetBody(start.positions, start.triangles, offsets, device, self.controls, linear)
 
     def _run(
         self,

@@ -90,7 +90,7 @@ def floor_in_unit_space(unit_from_object: NDArray[np.floating], height: float) -
     matrix = np.asarray(unit_from_object, np.float64)
     inverse = np.linalg.inv(matrix)
     length = float(np.linalg.norm(inverse[2, :3]))  # of object z's gradient: how much it rises over one unit
-    up = inverse[2, :3] / length
+    up: NDArray[np.float64] = inverse[2, :3] / length
     return Floor(up, (height - inverse[2, 3]) / length, matrix[:3, 2] * length)
 
 

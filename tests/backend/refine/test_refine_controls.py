@@ -94,7 +94,7 @@ def shelf() -> Shelf:
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_masked_out_half_keeps_its_bits_and_the_rest_its_share(world: Matrix4, shelf: Shelf) -> None:
     positions, triangles = BOX
-    odd = (positions * np.float32(0.987654) + np.float32([7.123, -3.3, 0.017])).astype(np.float32)
+    odd = (positions * np.float32(0.987654) + np.array([7.123, -3.3, 0.017], np.float32)).astype(np.float32)
     mask = np.clip(positions[:, 0] * 2 + 0.3, 0, 1).astype(np.float32)
     result = refined(kept(shelf, (odd, triangles), mask=mask, world=world), shelf)
     out = mask == 0
@@ -157,11 +157,11 @@ LOCKS = [
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("locks", LOCKS)
 def test_locks_hold_exactly_in_object_space(locks: Locks, world: Matrix4, shelf: Shelf) -> None:
-    positions = BOX[0] + np.float32([0, 0, 0 if locks.symmetry_z else 0.25])
+    positions = BOX[0] + np.array([0, 0, 0 if locks.symmetry_z else 0.25], np.float32)
     result = refined(kept(shelf, (positions, BOX[1]), locks=locks, world=world), shelf)
     for axis, on in enumerate((locks.symmetry_x, locks.symmetry_y, locks.symmetry_z)):
         image = result.positions * np.where(np.arange(3) == axis, -1, 1).astype(np.float32)
-        same = {tuple(p) for p in (result.positions + 0.0).tolist()} == {tuple(p) for p in (image + 0.0).tolist()}
+        same = np.array_equal(np.unique(result.positions + np.float32(0), axis=0), np.unique(image + np.float32(0), axis=0))
         assert same == on
     floor = positions[:, 2].min()
     resting = positions[:, 2] == floor
@@ -265,7 +265,7 @@ def mask_of(value: float) -> NDArray[np.float32]:
     return mask
 
 
-LOPSIDED = (np.abs(BOX[0]) @ np.float32([[1, 0, 0], [0.3, 1, 0], [0, 0, 1]]) + BOX[0] * 3, BOX[1])
+LOPSIDED = (np.abs(BOX[0]) @ np.array([[1, 0, 0], [0.3, 1, 0], [0, 0, 1]], np.float32) + BOX[0] * 3, BOX[1])
 WRONG: dict[str, tuple[Callable[[Shelf], Subject], ErrorCode, str]] = {
     "nan": (lambda shelf: kept(shelf, mask=mask_of(np.nan)), ErrorCode.INVALID_RECIPE, "nan at vertex 17"),
     "above": (lambda shelf: kept(shelf, mask=mask_of(1.5)), ErrorCode.INVALID_RECIPE, "1.5 at vertex 17"),
