@@ -3,6 +3,7 @@
 import bpy
 
 from . import jobs, operators, panels, preferences, properties, pump, result_settings
+from .operators import add_start
 
 _CLASSES: tuple[type, ...] = (
     *preferences.CLASSES,
@@ -19,6 +20,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.attach()
     result_settings.attach()
+    add_start.attach()
     pump.start()
     jobs.add_handlers()
 
@@ -27,6 +29,7 @@ def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing behind."""
     jobs.remove_handlers()
     pump.stop()
+    add_start.detach()
     result_settings.detach()
     properties.detach()
     for cls in reversed(_CLASSES):

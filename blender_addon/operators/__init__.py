@@ -1,6 +1,7 @@
 """What the artist can do, one operator a file."""
 
 from . import (
+    add_start,
     add_targets,
     backend_process,
     bake_back,
@@ -27,4 +28,6 @@ CLASSES: tuple[type, ...] = (
     discard_result.MAQUETTE_OT_discard_result,
     switch_materials.MAQUETTE_OT_switch_materials,
     bake_back.MAQUETTE_OT_bake_back,
+    add_start.MAQUETTE_OT_add_start,
+    add_start.MAQUETTE_MT_start,
 )

@@ -1,12 +1,13 @@
 """The Maquette tab of the 3D viewport's sidebar."""
 
-from . import backend, main, settings, shape, targets
+from . import backend, main, results, settings, shape, targets
 
 CLASSES: tuple[type, ...] = (
     targets.MAQUETTE_UL_targets,
     main.MAQUETTE_PT_main,
     shape.MAQUETTE_PT_control,
     shape.MAQUETTE_PT_delivery,
+    results.MAQUETTE_PT_results,
     settings.MAQUETTE_PT_cameras,
     settings.MAQUETTE_PT_advanced,
     backend.MAQUETTE_PT_backend,

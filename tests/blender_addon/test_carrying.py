@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 import pytest
 from driving import Addon
-from small_backend import GROWTH, SmallBackend
+from small_backend import SmallBackend
 
 pytestmark = pytest.mark.blender
 MATERIAL_NOTE = "maquette_original_material"
@@ -343,7 +343,7 @@ def test_no_face_is_smeared_across_a_cylinders_seam(addon: Addon) -> None:
     bpy.ops.mesh.primitive_cylinder_add(vertices=24, radius=0.5, depth=1.0, end_fill_type="NOTHING", calc_uvs=True)
     tube = bpy.context.object
     text, mesh = sent(addon, tube)
-    positions, triangles, *origin = finer(mesh.positions, mesh.triangles, 3)
+    positions, triangles, *_origin = finer(mesh.positions, mesh.triangles, 3)
     # turned by part of a face, so that new faces straddle the seam, as they do after a remesh
     angle = 0.03
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32)
