@@ -1,7 +1,7 @@
 """A surface's texture or colours → materials on the object that shows it."""
 
 # bpy's stubs take Context's properties for methods and know data by their base class only
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
