@@ -330,3 +330,17 @@ def test_more_triangles_than_the_limit_are_refused(addon: Addon, connected: Smal
         bpy.ops.maquette.refine()
     assert addon("pump").runtime().last_error.code == "too_many_triangles"
     assert connected.jobs == {}
+
+
+def test_edit_mode_refines_the_selection_and_stays(addon: Addon, connected: SmallBackend) -> None:
+    """Select faces, press Refine: the natural way to say what may move. A new object does not end the mode."""
+    thing = grid()
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.context.tool_settings.mesh_select_mode = (True, False, False)
+    bpy.ops.mesh.select_all(action="SELECT")
+    target().mask_source, target().mask_feather = "SELECTED", 0.0
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    assert (bpy.context.mode, thing.hide_viewport) == ("EDIT_MESH", False)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    start, found = (np.array([vertex.co[:] for vertex in one.data.vertices], np.float32) for one in (thing, thing.maquette.result))
+    np.testing.assert_array_equal(found, start * GROWTH)
