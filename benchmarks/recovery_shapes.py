@@ -145,8 +145,8 @@ def joined(*shapes: Shape) -> Shape:
 
 CASES = (
     Case("ball", lambda: bumpy_ball(0.0, 24), lambda: bumpy_ball(0.035, 96)),
-    Case("table", lambda: table(0.06, 0.08, 0.47), lambda: table(0.045, 0.05, 0.5)),
+    Case("table", lambda: table(0.055, 0.06, 0.47), lambda: table(0.045, 0.05, 0.5)),
     Case("rings", lambda: two_rings(0.085, 1.0, 800), lambda: two_rings(0.07, 0.75, 12_000)),
-    Case("cup", lambda: cup(0.06, 0.0, 0.04, 16), lambda: cup(0.05, 0.06, 0.03, 64)),
-    Case("lamp", lambda: lamp(0.03, 0.22, 0.24, 12), lambda: lamp(0.022, 0.2, 0.26, 48)),
+    Case("cup", lambda: cup(0.06, 0.0, 0.04, 16), lambda: cup(0.05, 0.025, 0.034, 64)),
+    Case("lamp", lambda: lamp(0.03, 0.22, 0.24, 12), lambda: lamp(0.024, 0.2, 0.26, 48)),
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from maquette_backend.fields.grid_field import GridField
 from maquette_backend.refine.remesh_grid import LATTICE_PER_CLASS, RemeshGrid, remesh_grid
 from maquette_backend.refine.surface import Surface
+from maquette_backend.refine.thin_edges import ThinEdges, to_level
 from maquette_backend.render.edges import build_topology
 from maquette_backend.shape import marching_tets
 from maquette_backend.shape.field_controls import FieldControls
@@ -79,6 +80,7 @@ class RemeshBody(nn.Module):
         self._device = device
         self._grid_class = settings.grid_class
         self._grid: RemeshGrid | None = None
+        self._thin: ThinEdges | None = None
         levels = (4, 8, 16, 32) if settings.grid_class <= FINE_CLASS else (4, 8, 16, 32, 64)
         self.field = GridField(4, levels).to(device)
 
@@ -97,7 +99,7 @@ class RemeshBody(nn.Module):
         coarse = fine // 2 if fine // 2 >= COARSEST_CLASS else fine
         wanted = coarse if progress < COARSE_SHARE else fine
         if wanted != self._grid_class:
-            self._grid_class, self._grid = wanted, None
+            self._grid_class, self._grid, self._thin = wanted, None, None
 
     def surface(self) -> Surface:
         grid = self.grid
@@ -159,29 +161,17 @@ class RemeshBody(nn.Module):
 
     @torch.no_grad()
     def _back(self, sdf: Tensor) -> Tensor:
-        """What takes the thickening off the surface's vertices, [N,3]; the gradient passes by it."""
-        grid = self.grid
-        found = crossings(sdf, grid.edges)
-        extra = found.between(grid.extra)
-        back = torch.zeros(len(extra), 3, device=extra.device)
-        rows = (extra > 0.02 * grid.grid.spacing).nonzero()[:, 0]
-        if len(rows):
-            places, level = found.between(grid.grid.vertices)[rows], found.between(grid.base)[rows]
-            back[rows] = TAKEN_OFF * self._to_level(places, level, extra[rows])
-        return back
+        """What takes the thickening off the surface's vertices, [N,3]; the gradient passes by it. Along one edge of the
+        grid it depends on the place alone, so it is asked for once per edge, at a few places."""
+        if self._thin is None:
+            self._thin = ThinEdges(self.grid, self.solid)
+        return TAKEN_OFF * self._thin.back(crossings(sdf, self.grid.edges))
 
     def _exactly_back(self, found: Crossings) -> Tensor:
         """What puts every vertex exactly at its level, [N,3]."""
         grid = self.grid
-        return self._to_level(found.between(grid.grid.vertices), found.between(grid.base), found.between(grid.extra))
-
-    def _to_level(self, places: Tensor, level: Tensor, extra: Tensor) -> Tensor:
-        """From places [N,3] straight to where the start's surface is ``level`` [N] away; nowhere where that is farther
-        than interpolation can be wrong, as beside an opening."""
-        distance, outward = self.solid.to_surface(places.double().cpu().numpy())
-        wrong = torch.from_numpy(distance).to(level) - level
-        wrong = torch.where(wrong.abs() <= extra + 0.75 * self.grid.grid.spacing, wrong, 0.0)
-        return -wrong[:, None] * torch.from_numpy(outward).to(level)
+        values = (found.between(each) for each in (grid.grid.vertices, grid.base, grid.extra))
+        return to_level(self.solid, grid.grid.spacing, *values)
 
 
 __all__ = ["LATTICE_PER_CLASS", "RemeshBody", "RemeshSettings"]

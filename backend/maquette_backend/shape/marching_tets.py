@@ -43,6 +43,8 @@ def tet_edges(tets: Tensor) -> TetEdges:
 class Crossings:
     """Where a level cuts the grid's edges: the surface's vertices, in their order."""
 
+    edges: Tensor
+    """int64 [N]: their numbers."""
     ends: Tensor
     """int64 [N,2]."""
     share: Tensor
@@ -88,7 +90,7 @@ def _cut_edges(inside: Tensor, cache: TetEdges) -> Tensor:
 def _crossings(sdf: Tensor, cache: TetEdges, cut: Tensor) -> Crossings:
     ends = cache.edges[cut]
     s, t = (sdf.index_select(0, ends[:, k]) for k in (0, 1))
-    return Crossings(ends, s / (s - t))
+    return Crossings(cut, ends, s / (s - t))
 
 
 def _faces(flags: Tensor, tets: Tensor, cache: TetEdges, number: Tensor) -> Tensor:
