@@ -100,11 +100,9 @@ def _mesh_as_sent(
     context: bpy.types.Context, target: bpy.types.Object, sent: recipe.Subject | None
 ) -> Iterator[_Found]:
     """The mesh that was sent, with modifiers or without: known by its hash, so an edit made meanwhile is noticed."""
-    base = target.data
-    assert isinstance(base, bpy.types.Mesh)
-    with mesh_reading.evaluated_mesh(context, target) as evaluated:
+    with mesh_reading.evaluated_mesh(context, target) as evaluated, mesh_reading.base_mesh(target) as base:
         found = _compared(evaluated, sent, is_base=False)
-        if not (found.same_triangles and found.same_positions) and len(target.modifiers):
+        if not (found.same_triangles and found.same_positions):
             other = _compared(base, sent, is_base=True)
             better = (other.same_triangles, other.same_positions) > (found.same_triangles, found.same_positions)
             found = other if better else found

@@ -66,8 +66,9 @@ def copy_modifiers(target: bpy.types.Object, result: bpy.types.Object) -> None:
         for prop in modifier.bl_rna.properties:
             if not prop.is_readonly and prop.identifier != "name":
                 setattr(copy, prop.identifier, getattr(modifier, prop.identifier))
-        for key in list(modifier.keys()):  # the inputs of geometry nodes
-            copy[key] = modifier[key]
+        if modifier.type == "NODES":
+            for key in list(modifier.keys()):  # the inputs of its group
+                copy[key] = modifier[key]
 
 
 def pose_of(thing: bpy.types.Object, world_from_object: Matrix) -> Pose | None:

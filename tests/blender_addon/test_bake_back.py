@@ -13,14 +13,14 @@ from driving import Addon
 
 pytestmark = pytest.mark.blender
 RELIEF = 0.08
-SMALL = 128
+SMALL, TINY = 128, 32
 FEW = 6
 """Parts of a refined surface where every property of every vertex is compared: a slow account."""
 KEEP = os.environ.get("MAQUETTE_KEEP_RENDERS", "")
 """A folder for the renders, to be looked at."""
 
 
-def plate(parts: int = 100) -> tuple[bpy.types.Object, bpy.types.Object]:
+def plate(parts: int = 64) -> tuple[bpy.types.Object, bpy.types.Object]:
     """A flat square with UVs, turned and stretched, and its refinement: a fine grid with a dome and a groove."""
     bpy.ops.mesh.primitive_plane_add(size=2, calc_uvs=True)
     low = bpy.context.object
@@ -67,7 +67,8 @@ def bake(maps: set[str], *, size: str = "512", normal_y: str = "POS_Y", undo: bo
 def bake_small(addon: Addon, maps: tuple[str, ...], size: int, normal_y: str = "POS_Y") -> bpy.types.Object:
     """The same without the operator, at sizes that no artist asks for but that take no time."""
     baking = addon("baking")
-    steps = baking.bake_back(bpy.context, bpy.context.object, baking.Order(maps, size, normal_y))
+    active = bpy.context.view_layer.objects.active
+    steps = baking.bake_back(bpy.context, active, baking.Order(maps, size, normal_y))
     while True:
         try:
             next(steps)
@@ -99,9 +100,9 @@ def render(shown: bpy.types.Object, folder: Path, name: str) -> np.ndarray:
         camera.rotation_euler = (0.22, 0.06, 0.0)
         lamp.data.angle = 0.05
         scene.camera = camera
-    scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 16, "CPU"
+    scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 8, "CPU"
     scene.cycles.max_bounces = 0  # a normal map throws no light at its own hollows
-    scene.render.resolution_x = scene.render.resolution_y = 160
+    scene.render.resolution_x = scene.render.resolution_y = 128
     scene.view_settings.view_transform = "Standard"
     scene.render.filepath = str((Path(KEEP) if KEEP else folder) / f"{name}.png")
     bpy.ops.render.render(write_still=True)
@@ -211,9 +212,8 @@ def test_nothing_of_the_scene_changes_but_what_is_made(addon: Addon) -> None:
     other = scenes.cube("Other", prompt=None)
     other.select_set(True)
     bpy.context.view_layer.objects.active = high
-    scene.maquette_results.bake_maps, scene.maquette_results.bake_size = {"NORMAL", "DISPLACEMENT"}, "512"
     before = scenes.state()
-    assert bpy.ops.maquette.bake_back() == {"FINISHED"}
+    bake_small(addon, ("NORMAL", "DISPLACEMENT"), TINY)
     found = scenes.differences(before, scenes.state())
     added = {name for name, what in found.items() if what == "added"}
     assert added == {
@@ -231,11 +231,9 @@ def test_nothing_of_the_scene_changes_but_what_is_made(addon: Addon) -> None:
 def test_a_failure_midway_leaves_no_trace(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> None:
     _, high = plate(FEW)
     baking = addon("baking")
-    scene = bpy.context.scene
-    scene.maquette_results.bake_maps, scene.maquette_results.bake_size = {"NORMAL", "COLOR"}, "512"
     before = scenes.state()
     # stopped between two maps
-    order = baking.Order(("NORMAL", "COLOR"), 512, "POS_Y")
+    order = baking.Order(("NORMAL", "COLOR"), TINY, "POS_Y")
     steps = baking.bake_back(bpy.context, high, order)
     told = [next(steps).text for _ in range(3)]
     assert told == ["Measuring", "Baking Normal", "Baking Base Colour"]
@@ -243,8 +241,8 @@ def test_a_failure_midway_leaves_no_trace(addon: Addon, monkeypatch: pytest.Monk
     assert scenes.differences(before, scenes.state()) == {}
     # Blender's own baker refuses, as it does where memory runs out
     monkeypatch.setattr(baking, "_PASSES", {**baking._PASSES, "COLOR": ("COMBINED", 1)})  # no light to combine
-    with pytest.raises(RuntimeError, match="Blender's baker stopped"):
-        bpy.ops.maquette.bake_back()
+    with pytest.raises(addon("_protocol").errors.MaquetteError, match="Blender's baker stopped"):
+        bake_small(addon, ("NORMAL", "COLOR"), TINY)
     assert scenes.differences(before, scenes.state()) == {}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from driving import Addon
 from small_backend import SmallBackend
+from test_panels import COMPLAINTS, draw
 
 pytestmark = pytest.mark.blender
 MATERIAL_NOTE = "maquette_original_material"
@@ -375,6 +376,123 @@ def split_edges(mesh: bpy.types.Mesh, uvs: np.ndarray) -> set[int]:
             ends = {mesh.loops[corners[at]].vertex_index: tuple(uvs[face.index, at]) for at in (place, after)}
             seen.setdefault(mesh.loops[loop].edge_index, []).append(ends)
     return {edge for edge, sides in seen.items() if len(sides) == 2 and sides[0] != sides[1]}
+
+
+# ---- modifiers ------------------------------------------------------------------------------------
+def test_what_was_refined_without_its_modifiers_gets_them_all(addon: Addon) -> None:
+    crate = scenes.cube(prompt=None)
+    mirror = crate.modifiers.new("Mirror", "MIRROR")
+    mirror.use_axis[1], mirror.merge_threshold = True, 0.25
+    fine = crate.modifiers.new("Fine", "SUBSURF")
+    fine.levels, fine.show_render = 2, False
+    _, base = sent(addon, crate)
+    positions = np.array([tuple(vertex.co) for vertex in crate.data.vertices], np.float32)
+    triangles, _ = addon("mesh_reading").triangle_corners(crate.data)
+    assert len(base.triangles) > len(triangles)
+    text = without_modifiers(addon, crate, positions, triangles)
+    new, faces, *origin = finer(positions, triangles, 2)
+    result = accept(addon, crate, text, new, faces, origin)
+    assert [one.type for one in result.modifiers] == ["MIRROR", "SUBSURF"]
+    assert (list(result.modifiers[0].use_axis), result.modifiers[0].merge_threshold) == ([True, True, False], 0.25)
+    assert (result.modifiers[1].levels, result.modifiers[1].show_render) == (2, False)
+    # refined as the modifiers show it, it has their work in it
+    assert not len(delivered(addon, crate).modifiers)
+
+
+def without_modifiers(addon: Addon, thing: bpy.types.Object, positions: np.ndarray, triangles: np.ndarray) -> str:
+    """The recipe as if the base mesh had been sent."""
+    text, _ = sent(addon, thing)
+    arrays, changed = addon("_protocol").arrays, json.loads(text)
+    mesh = changed["subjects"][0]["mesh"]
+    mesh["positions"]["sha256"] = arrays.array_ref(positions).sha256
+    mesh["triangles"]["sha256"] = arrays.array_ref(triangles).sha256
+    return json.dumps(changed)
+
+
+def test_every_kind_of_modifier_can_be_copied(addon: Addon) -> None:
+    crate, other = scenes.cube(prompt=None), scenes.cube("Other", prompt=None)
+    kinds = [item.identifier for item in bpy.types.Modifier.bl_rna.properties["type"].enum_items]
+    made = 0
+    for kind in kinds:
+        try:
+            modifier = crate.modifiers.new(kind, kind)
+        except (TypeError, RuntimeError):
+            continue  # not one for meshes
+        made += modifier is not None
+    assert made > 40
+    addon("rigging").copy_modifiers(crate, other)
+    assert [(one.name, one.type) for one in other.modifiers] == [(one.name, one.type) for one in crate.modifiers]
+
+
+# ---- what a backend may send ----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("vertex_triangles", np.array([0, 1, -1], np.int32), "triangles that do not exist"),
+        ("face_triangles", np.array([2**31 - 1], np.int32), "triangles that do not exist"),
+        ("vertex_triangles", np.zeros(2, np.int32), "has vertex_triangles of int32"),
+        ("vertex_weights", np.full((3, 3), 0.5, np.float32), "negative or do not sum to 1"),
+        ("vertex_weights", np.array([[2, -1, 0]] * 3, np.float32), "negative or do not sum to 1"),
+        ("vertex_weights", np.full((3, 3), np.nan, np.float32), "negative or do not sum to 1"),
+        ("vertex_weights", np.full((3, 3), 1 / 3, np.float64), "has vertex_weights of float64"),
+        ("face_triangles", np.zeros((1, 1), np.int32), "has face_triangles of int32"),
+    ],
+)
+def test_an_origin_that_does_not_fit_is_refused(addon: Addon, part: str, value: np.ndarray, said: str) -> None:
+    protocol = addon("_protocol")
+    arrays, messages = protocol.arrays, protocol.messages
+    good = {
+        "vertex_triangles": np.zeros(3, np.int32),
+        "vertex_weights": np.array([[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1]], np.float32),
+        "face_triangles": np.zeros(1, np.int32),
+    }
+    positions, triangles = np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32)
+
+    def read(given: dict[str, np.ndarray]):
+        everything = [positions, triangles, *given.values()]
+        refs = [arrays.array_ref(array) for array in everything]
+        blobs = {ref.sha256: bytes(arrays.array_bytes(array)) for ref, array in zip(refs, everything, strict=True)}
+        origin = messages.SurfaceOrigin(**dict(zip(given, refs[2:], strict=True)))
+        result = messages.SubjectResult("0" * 32, protocol.recipe.MeshRef(refs[0], refs[1]), False, None, origin)
+        status = messages.JobStatus("0" * 32, "finished", results=(result,))
+        assert set(addon("refined").refs_of(status)) == set(blobs)
+        return addon("refined").refined_from(result, blobs)
+
+    np.testing.assert_array_equal(read(good).origin.vertex_weights, good["vertex_weights"])
+    with pytest.raises(protocol.errors.ProtocolError, match=said):
+        read({**good, part: value})
+
+
+def test_an_origin_beyond_the_sent_triangles_costs_no_result(addon: Addon) -> None:
+    column, _ = rigged(addon)
+    text, mesh = sent(addon, column)
+    positions, triangles, *origin = finer(mesh.positions, mesh.triangles, 2)
+    origin[2] = origin[2] + len(mesh.triangles)
+    result = accept(addon, column, text, positions, triangles, origin)
+    np.testing.assert_allclose(weights_of(result)[:, 1], (places(result.data)[:, 2] + 1) / 2, atol=1e-4)
+
+
+# ---- the panel ------------------------------------------------------------------------------------
+def test_the_panel_offers_what_fits_the_result(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    column, rig = rigged(addon)
+    bend(rig, 0.9)
+    text, mesh = sent(addon, column)
+    positions, triangles, *origin = finer(mesh.positions, mesh.triangles, 2)
+    bend(rig, 0.2)
+    bpy.context.view_layer.objects.active = column
+    capfd.readouterr()
+    found = draw(bpy.types.MAQUETTE_PT_results.draw)
+    for name in ("carry_uvs", "carry_flat", "bake_size", "normal_y", "maquette.bake_back"):
+        assert name in found
+    assert "switched off" not in found
+    accept(addon, column, text, positions, triangles, origin)
+    bpy.context.view_layer.objects.active = column.maquette.result
+    found = draw(bpy.types.MAQUETTE_PT_results.draw)
+    assert "switched off" in " ".join(found.split())
+    told = capfd.readouterr()
+    assert not [line for line in (told.out + told.err).splitlines() if any(word in line for word in COMPLAINTS)]
+    for prop in addon("result_settings").MaquetteResultSettings.bl_rna.properties:
+        assert prop.description or prop.identifier in ("rna_type", "name")
 
 
 # ---- time -----------------------------------------------------------------------------------------

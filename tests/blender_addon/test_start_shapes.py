@@ -66,7 +66,7 @@ def test_it_is_added_at_the_cursor_and_one_undo_takes_it_back(addon: Addon, shap
         thing = bpy.context.view_layer.objects.active
         assert tuple(thing.location) == (1, 2, 3)
         assert thing.select_get()
-        assert 0.8 <= max(thing.dimensions) <= 1.2
+        assert 0.99 <= max(thing.dimensions) <= 1.21
         bpy.ops.ed.undo()
     assert scenes.differences(before, scenes.state()) == {}
 
