@@ -17,7 +17,8 @@ def take_along(target: bpy.types.Object, result: bpy.types.Object) -> None:
     for other in bpy.data.objects:
         held = properties.notes(other)
         shares = other.data is mesh or held.own_mesh is mesh
-        if shares and other is not target and other.library is None and held.role == "NONE":
+        free = other.library is None and other.override_library is None
+        if shares and free and other is not target and held.role == "NONE":
             _show(other, result, mesh)
 
 
