@@ -41,7 +41,8 @@ def read_mask(thing: bpy.types.Object, source: bpy.types.Mesh, target: MaquetteT
     used[_corners(source)] = True
     if not (values[used] > 0).any():
         raise _empty(thing.name, what, target)
-    return _feathered(values, used, positions, target.mask_feather / 100)
+    reach = target.mask_feather / 100 * float(np.ptp(positions[used], axis=0).max())
+    return _feathered(values, used, positions, _edge_vertices(source), reach)
 
 
 def _empty(name: str, what: str, target: MaquetteTarget) -> errors.MaquetteError:
@@ -121,22 +122,29 @@ def _corners(source: bpy.types.Mesh) -> Ints:
     return corners
 
 
-def _feathered(values: Floats, used: NDArray[np.bool_], positions: Floats, width: float) -> Floats:
-    """Values [V] that rise smoothly from the vertices that stay, over ``width`` of the longest side."""
-    stays, moves = np.flatnonzero((values == 0) & used), np.flatnonzero(values > 0)
-    reach = width * float(np.ptp(positions[used], axis=0).max())
-    if not len(stays) or not reach > 0:
+def _feathered(values: Floats, used: NDArray[np.bool_], positions: Floats, edges: Ints, reach: float) -> Floats:
+    """Values [V] that rise smoothly from the border, over ``reach`` metres; it is the vertices that stay beside others."""
+    across = edges[(values[edges] > 0).any(axis=1) & (values[edges] == 0).any(axis=1)].ravel()
+    border, moves = np.unique(across[values[across] == 0]), np.flatnonzero(values > 0)
+    if not len(border) or not reach > 0:
         return values
-    tree = KDTree(len(stays))
-    for index in stays:
-        tree.insert(positions[index], int(index))
+    tree = KDTree(len(border))
+    for index, place in enumerate(positions[border].tolist()):
+        tree.insert(place, index)
     tree.balance()
-    distance = np.array([tree.find(positions[index])[2] for index in moves], np.float32)
+    distance = np.array([tree.find(place)[2] for place in positions[moves].tolist()], np.float32)
     share = np.clip(distance / reach, 0, 1)
     feathered = values.copy()
     feathered[moves] *= share * share * (3 - 2 * share)
     # a vertex that lies on one that stays would tear off from it: it stays too, unless that leaves nothing
     return feathered if (feathered[used] > 0).any() else values
+
+
+def _edge_vertices(source: bpy.types.Mesh) -> Ints:
+    """[E,2]"""
+    vertices = np.zeros((len(source.edges), 2), np.int32)
+    source.edges.foreach_get("vertices", vertices.ravel())
+    return vertices
 
 
 def read_sharp_edges(source: bpy.types.Mesh) -> Ints | None:
@@ -150,9 +158,7 @@ def read_sharp_edges(source: bpy.types.Mesh) -> Ints | None:
             marked |= values > 0
     if not marked.any():
         return None
-    vertices = np.zeros((len(source.edges), 2), np.int32)
-    source.edges.foreach_get("vertices", vertices.ravel())
-    return vertices[marked]
+    return _edge_vertices(source)[marked]
 
 
 def read_locks(target: MaquetteTarget, mirrored_axes: frozenset[int] = frozenset()) -> recipe.Locks:
