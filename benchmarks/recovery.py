@@ -118,7 +118,7 @@ def _optimise(body: Body, case: Case, at: Callable[[float], None]) -> float:
         before = time.perf_counter()
         surface = body.surface()
         surfaces += time.perf_counter() - before
-        rows = torch.arange(_VIEWS_PER_STEP) * 2 + number % 2
+        rows = (torch.arange(_VIEWS_PER_STEP) * (_VIEWS // _VIEWS_PER_STEP) + number) % _VIEWS
         chosen = Cameras(cameras.camera_from_world[rows], cameras.clip_from_camera[rows])
         seen = _rendered(rasterizer, surface.positions, surface.triangles, chosen)
         loss = (seen.normal - wanted.normal[rows]).abs().mean() + _MASK_WEIGHT * (seen.mask - wanted.mask[rows]).abs().mean()

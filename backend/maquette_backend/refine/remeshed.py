@@ -19,6 +19,8 @@ FACE_BUDGET = 16_000
 """Triangles of a remeshed subject that has no budget of its own: fine enough for a 64-class grid, few enough to unwrap
 in seconds."""
 SMOOTHING_STEPS = 10
+_LEAST_HEIGHT = 1e-5
+"""Of a delivered triangle, in units of the longest side."""
 _LOST_PART_CLASS = 48
 """The grid on which a part that came to nothing is found again, by itself."""
 
@@ -33,6 +35,7 @@ def delivered(body: RemeshBody, start: Mesh, triangle_budget: int) -> Mesh:
     positions = evened(positions, triangles, body.solid, spacing)
     positions, triangles = with_every_part(positions, triangles, start)
     positions, triangles = simplify_parts(positions, triangles, triangle_budget or FACE_BUDGET)
+    positions, triangles = without_slivers(positions, triangles, _LEAST_HEIGHT)
     return Mesh(positions.astype(np.float32), triangles.astype(np.int32))
 
 
