@@ -90,7 +90,7 @@ def floor_in_unit_space(unit_from_object: NDArray[np.floating], height: float) -
     matrix = np.asarray(unit_from_object, np.float64)
     inverse = np.linalg.inv(matrix)
     length = float(np.linalg.norm(inverse[2, :3]))  # of object z's gradient: how much it rises over one unit
-    up: NDArray[np.float64] = inverse[2, :3] / length
+    up = np.asarray(inverse[2, :3] / length, np.float64)
     return Floor(up, (height - inverse[2, 3]) / length, matrix[:3, 2] * length)
 
 

@@ -16,6 +16,14 @@ from scipy.sparse.linalg import SuperLU, splu
 from torch import Tensor
 
 from .adjacency import unique_edges
+from .conjugate_gradients import ConjugateGradients
+from .places import first_at_each_place
+
+MOST_FACTORISED = 60_000
+"""Vertices above which a factor would take longer, and more memory, than it saves: the system is so well conditioned
+that a few dozen iterations solve it to single precision."""
+
+Solver = SuperLU | ConjugateGradients
 
 
 class LargeSteps:
@@ -23,9 +31,9 @@ class LargeSteps:
 
     Vertices at equal positions count as one, so a mesh that arrives split along its creases does not tear:
     they receive the same value, and the mean of their gradients. Pinned vertices have the value 0 (a Dirichlet
-    boundary), which their neighbours approach smoothly. The system is factorised once; a map costs one pair of
-    triangular solves on the CPU, wherever the values live: a direct sparse solver on a GPU is no part of torch, and
-    the copies of a few hundred kilobytes are small beside a step.
+    boundary), which their neighbours approach smoothly. The system is factorised once where it is small; a map then
+    costs one pair of triangular solves on the CPU, wherever the values live: a direct sparse solver on a GPU is no part
+    of torch, and the copies of a few hundred kilobytes are small beside a step.
     """
 
     def __init__(self, vertices: Tensor, triangles: Tensor, smoothness: float, pinned: Tensor | None = None) -> None:
@@ -35,8 +43,8 @@ class LargeSteps:
         """
         if not 0 <= smoothness < float("inf"):
             raise ValueError(f"smoothness must be finite and at least 0, not {smoothness}")
-        positions = vertices.detach().cpu().numpy()
-        _, group = np.unique(positions, axis=0, return_inverse=True)
+        first = first_at_each_place(vertices.detach().cpu().numpy())
+        _, group = np.unique(first, return_inverse=True)
         self._group = torch.from_numpy(group.reshape(-1).astype(np.int64)).to(vertices.device)
         self._count = int(group.max()) + 1 if len(group) else 0
         self._share = 1 / torch.bincount(self._group, minlength=self._count).clamp(min=1)
@@ -47,12 +55,7 @@ class LargeSteps:
         self._free = None if len(kept) == self._count else kept.to(vertices.device)
         whole = system_matrix(self._group[triangles.long()].cpu(), self._count, smoothness)
         self._matrix = whole[kept.numpy()][:, kept.numpy()].tocsc()
-        # symmetric and diagonally dominant: no pivoting needed, so the fill-reducing order can be symmetric too
-        self._factor = (
-            splu(self._matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-            if len(kept)
-            else None
-        )
+        self._solver = _solver_of(self._matrix) if len(kept) else None
 
     def to_differential(self, values: Tensor) -> Tensor:
         """(I + λL) v for ``values`` [V,C], not on the tape; pinned vertices count as 0."""
@@ -61,9 +64,9 @@ class LargeSteps:
 
     def from_differential(self, values: Tensor) -> Tensor:
         """(I + λL)⁻¹ u for ``values`` [V,C], differentiable; 0 at pinned vertices."""
-        if self._factor is None:
+        if self._solver is None:
             return values * 0
-        solved = _Solve.apply(self._merged(values), self._factor)
+        solved = _Solve.apply(self._merged(values), self._solver)
         assert isinstance(solved, Tensor)
         return self._spread(solved)
 
@@ -91,19 +94,26 @@ def system_matrix(triangles: Tensor, count: int, smoothness: float) -> sparse.cs
     return sparse.csc_matrix(sparse.diags(1 + smoothness * degree) - smoothness * adjacency)
 
 
+def _solver_of(matrix: sparse.csc_matrix) -> Solver:
+    if matrix.shape[0] > MOST_FACTORISED:
+        return ConjugateGradients(matrix)
+    # symmetric and diagonally dominant: no pivoting needed, so the fill-reducing order can be symmetric too
+    return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+
+
 class _Solve(torch.autograd.Function):
-    """x = A⁻¹ b for a symmetric, factorised A; so the gradient of b is A⁻¹ times that of x."""
+    """x = A⁻¹ b for a symmetric A; so the gradient of b is A⁻¹ times that of x."""
 
     @staticmethod
-    def forward(ctx: Any, right: Tensor, factor: SuperLU) -> Tensor:
-        ctx.factor = factor
-        return _solved(factor, right)
+    def forward(ctx: Any, right: Tensor, solver: Solver) -> Tensor:
+        ctx.solver = solver
+        return _solved(solver, right)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _solved(ctx.factor, gradients[0]), None
+        return _solved(ctx.solver, gradients[0]), None
 
 
-def _solved(factor: SuperLU, right: Tensor) -> Tensor:
+def _solved(solver: Solver, right: Tensor) -> Tensor:
     values: NDArray[np.float64] = right.detach().cpu().double().numpy()
-    return torch.from_numpy(factor.solve(np.ascontiguousarray(values))).to(right)
+    return torch.from_numpy(solver.solve(np.ascontiguousarray(values))).to(right)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .adjacency import neighbouring_triangles
+from .places import first_at_each_place
 from .regularisers import edge_length, fold_change, hinges, uniform_laplacian, unit_normals
 
 
@@ -64,8 +65,7 @@ class StartShape:
 
 def _places(positions: Tensor) -> Tensor:
     """[V]: the first vertex at each vertex's position."""
-    _, first, inverse = np.unique(positions.cpu().numpy(), axis=0, return_index=True, return_inverse=True)
-    return torch.from_numpy(first[inverse.reshape(-1)].astype(np.int64)).to(positions.device)
+    return torch.from_numpy(first_at_each_place(positions.cpu().numpy())).to(positions.device)
 
 
 def _shared_edges(triangles: Tensor) -> tuple[Tensor, Tensor]:

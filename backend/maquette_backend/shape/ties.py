@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .mirror import NONE, TOLERANCE, mirror_partners
+from .places import first_at_each_place
 
 Points = NDArray[np.floating]
 
@@ -93,9 +94,8 @@ def longest_side(positions: Points, used: NDArray[np.bool_]) -> float:
 def _first_at_the_same_place(positions: Points, used: NDArray[np.bool_]) -> NDArray[np.int64]:
     """[V]: the first used vertex at each used vertex's position; −1 for the others."""
     places = np.flatnonzero(used)
-    _, first, inverse = np.unique(positions[places], axis=0, return_index=True, return_inverse=True)
     result = np.full(len(positions), NONE)
-    result[places] = places[first[inverse.reshape(-1)]]
+    result[places] = places[first_at_each_place(positions[places])]
     return result
 
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from maquette_backend.shape.offsets import LargeSteps
+from maquette_backend.shape import offsets
+from maquette_backend.shape.conjugate_gradients import ConjugateGradients
+from maquette_backend.shape.offsets import LargeSteps, system_matrix
+from maquette_backend.shape.places import first_at_each_place
+from scipy.sparse import csc_matrix
 from torch import Tensor
 
 
@@ -112,3 +116,33 @@ def test_gradients_of_a_pinned_mesh_match_finite_differences() -> None:
 def test_a_mesh_that_is_pinned_throughout_stays() -> None:
     v, f = patch(3)
     assert (LargeSteps(v, f, 4.0, torch.ones(len(v), dtype=torch.bool)).from_differential(v) == 0).all()
+
+
+def test_iterations_solve_what_a_factor_solves() -> None:
+    """To single precision, also for columns of zeros, single spikes and a strong λ."""
+    v, f = patch(20)
+    matrix = system_matrix(f, len(v), 50.0)
+    right = torch.randn(len(v), 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    right[:, 1] = 0
+    right[:, 2] = np.arange(len(v)) == 7
+    expected = np.linalg.solve(matrix.toarray(), right)
+    np.testing.assert_allclose(ConjugateGradients(matrix).solve(right), expected, atol=1e-7 * np.abs(expected).max())
+
+
+def test_iterations_that_do_not_end_say_so() -> None:
+    indefinite = csc_matrix(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    with pytest.raises(ArithmeticError, match="did not reach"):
+        ConjugateGradients(indefinite).solve(np.array([[1.0], [-1.0]]))
+
+
+def test_a_large_mesh_is_solved_without_a_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    v, f = patch(12)
+    u = torch.randn(len(v), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    small = LargeSteps(v, f, 10.0).from_differential(u)
+    monkeypatch.setattr(offsets, "MOST_FACTORISED", 100)
+    torch.testing.assert_close(LargeSteps(v, f, 10.0).from_differential(u), small, rtol=1e-6, atol=1e-7)
+
+
+def test_the_first_at_each_place() -> None:
+    positions = np.array([[1, 2, 3], [0, 0, 0], [1, 2, 3], [-0.0, 0, 0], [1, 2, 4]], np.float32)
+    assert first_at_each_place(positions).tolist() == [0, 1, 0, 1, 4]

@@ -203,7 +203,7 @@ def test_any_cloud_keeps_all_its_locks_at_once(
 def test_the_smallest_share_of_a_group_is_everyones() -> None:
     positions = np.array([[1, 0, 0], [-1, 0, 0], [1, 0, 0], [5, 5, 5]], np.float32)
     share = np.array([0.9, 0.4, 0.6, 0.8], np.float32)
-    np.testing.assert_array_equal(smallest_of_group(share, locked(positions, (0,))), np.float32([0.4, 0.4, 0.4, 0.8]))
+    np.testing.assert_array_equal(smallest_of_group(share, locked(positions, (0,))), np.array([0.4, 0.4, 0.4, 0.8], np.float32))
 
 
 def test_what_does_not_move_keeps_its_bits() -> None:
