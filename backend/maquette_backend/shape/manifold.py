@@ -47,17 +47,16 @@ def _paired(vertices: NDArray[np.floating], faces: NDArray[np.int64]) -> tuple[N
     key = low * (int(faces.max()) + 1) + high
     runs_up = start < end
     angle = _angle_round(vertices, faces, low, high)
-    # with the solid behind each face, going round, a triangle of one direction opens it and the next one closes it
     order = np.lexsort((angle, key))
     up, down = order[runs_up[order]], order[~runs_up[order]]
-    first_up = _opens_before(key, angle, up, down)
-    return up, down[first_up]
+    return up, down[_partner(key, angle, up, down)]
 
 
-def _opens_before(
+def _partner(
     key: NDArray[np.int64], angle: NDArray[np.float64], up: NDArray[np.int64], down: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """For each of ``up`` the place in ``down`` of its partner: the next one round the edge, cyclically."""
+    """For each of ``up`` the place in ``down`` of its partner: the one before it round the edge, cyclically. A triangle
+    that runs up the edge faces on, so the solid is behind it."""
     if not np.array_equal(key[up], key[down]):
         raise ValueError("only a closed mesh can be made manifold")
     place = np.arange(len(up))
@@ -67,9 +66,9 @@ def _opens_before(
     later = np.zeros(len(up), np.int64)
     for row in np.flatnonzero(begins & (size > 1)):  # few: ordinary edges have one of each
         rows = np.arange(row, row + size[row])
-        turn = np.searchsorted(angle[down[rows]], angle[up[rows]])
+        before = np.searchsorted(angle[down[rows]], angle[up[rows]]) - 1
         # the same turn for all keeps partners apart; one that fits the first fits all where directions alternate
-        later[rows] = turn[0]
+        later[rows] = before[0]
     return first + (place - first + later) % size
 
 
