@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 STARTER = "starter"
-STARTER_VIEWS = "starter-4-views"
-"""The same, looking at four views of a subject together."""
 
 
 def prior_names() -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from maquette_protocol.errors import ErrorCode, MaquetteError
 
-from maquette_backend.priors.catalogue import STARTER, STARTER_VIEWS, prior_names
+from maquette_backend.priors.catalogue import STARTER, prior_names
 from maquette_backend.priors.prior import Prior
 from maquette_backend.priors.starter.starter_prior import load_starter
 
@@ -15,7 +15,7 @@ def load_prior(name: str, device: torch.device | str) -> Prior:
 
     Raises MaquetteError UNKNOWN_PRIOR, which names those that exist, and INTERNAL if its files can't be used.
     """
-    if name in (STARTER, STARTER_VIEWS):
-        return load_starter(torch.device(device), together=name == STARTER_VIEWS)
+    if name == STARTER:
+        return load_starter(torch.device(device))
     known = ", ".join(prior_names())
     raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no prior called “{name}”.", f"Choose one of: {known}.")

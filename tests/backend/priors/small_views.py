@@ -9,11 +9,11 @@ import torch
 from maquette_backend.priors.starter.training.dataset import ModelRecord, ViewSet
 from torch import Tensor
 
-VIEWS = 6
+VIEWS = 8
 
 
 def small_views(models: int = 4, size: int = 16) -> ViewSet:
-    """Discs of one colour per model on mid grey, moved sideways by the azimuth; [models,6,7,size,size]."""
+    """Discs of one colour per model on mid grey, moved sideways by the azimuth; [models,8,7,size,size]."""
     random = np.random.default_rng(0)
     images = np.full((models, VIEWS, 7, size, size), 128, np.uint8)
     images[:, :, 6] = 0

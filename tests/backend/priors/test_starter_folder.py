@@ -10,19 +10,9 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from maquette_backend.priors.starter.folder import (
-    MAX_BYTES,
-    SHIPPED,
-    VIEWS_TOGETHER,
-    folder_bytes,
-    load_folder,
-    save_folder,
-    save_views_together,
-)
-from maquette_backend.priors.starter.views_together import is_between_views
+from maquette_backend.priors.starter.folder import MAX_BYTES, SHIPPED, folder_bytes, load_folder, save_folder
 from maquette_backend.priors.starter.words import TOKENS
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertModel
 
 CPU = torch.device("cpu")
@@ -82,28 +72,3 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(MaquetteError, match="more than"):
         load_folder(folder, CPU)
-
-
-def test_weights_for_views_together_lie_beside_the_network_and_change_nothing_else(tmp_path: Path) -> None:
-    alone = load_folder(SHIPPED, CPU)
-    save_folder(tmp_path, alone.network, SHIPPED)
-    louder = load_folder(SHIPPED, CPU).network
-    with torch.no_grad():
-        for name, parameter in louder.named_parameters():
-            parameter.mul_(2 if is_between_views(name) else 1)
-    save_views_together(tmp_path, louder)
-    together, still_alone = load_folder(tmp_path, CPU, together=True), load_folder(tmp_path, CPU)
-    assert (together.views, still_alone.views) == (4, 1)
-    assert still_alone.sha256 == alone.sha256 != together.sha256
-    for name, tensor in together.network.state_dict().items():
-        own = alone.network.state_dict()[name]
-        assert torch.equal(tensor, (own * 2).half().float() if is_between_views(name) else own), name
-
-
-@pytest.mark.parametrize("missing", ["file", "weights"])
-def test_views_together_without_their_weights_are_refused(tmp_path: Path, missing: str) -> None:
-    save_folder(tmp_path, load_folder(SHIPPED, CPU).network, SHIPPED)
-    if missing == "weights":
-        save_file({"nothing": torch.zeros(1)}, tmp_path / VIEWS_TOGETHER)
-    with pytest.raises(MaquetteError, match=VIEWS_TOGETHER.split(".")[0]):
-        load_folder(tmp_path, CPU, together=True)

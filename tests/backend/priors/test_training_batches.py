@@ -123,23 +123,23 @@ def test_cameras_become_the_features_of_their_views() -> None:
 
 def test_views_together_are_one_model_from_evenly_spaced_sides() -> None:
     views = small_views()
-    batch = drawn(12, replace(PLAIN, mirrored=0.5), views, together=3)
+    batch = drawn(16, replace(PLAIN, mirrored=0.5), views, together=4)
     known = cameras_to_features(views.cameras[2])  # [views,24]
     for subject in range(4):
-        own = slice(3 * subject, 3 * subject + 3)
+        own = slice(4 * subject, 4 * subject + 4)
         shown = [int((known - camera).abs().sum(1).argmin()) for camera in batch.told.camera[own]]
-        assert sorted(shown) == [0, 2, 4], "as its author made it, from three sides"
+        assert sorted(shown) == [0, 2, 4, 6], "as its author made it, from four sides"
         for part in (batch.told.color_time, batch.told.geometry_time, batch.told.words, batch.learned):
             assert (part[own] == part[own][:1]).all()
         colors = picture.decode(batch.clean)[own, :3].amax((2, 3))
-        torch.testing.assert_close(colors, colors[:1].expand(3, -1))
+        torch.testing.assert_close(colors, colors[:1].expand(4, -1))
         assert not torch.equal(batch.noise[own][0], batch.noise[own][1])
 
 
 def test_views_together_lose_their_conditions_together() -> None:
-    batch = drawn(300, Augmentation(), together=3)
-    silent = (batch.told.words == NOTHING_SAID).flatten(1).all(1).view(-1, 3)
-    unseen = (batch.told.camera == 0).all(1).view(-1, 3)
+    batch = drawn(400, Augmentation(), together=4)
+    silent = (batch.told.words == NOTHING_SAID).flatten(1).all(1).view(-1, 4)
+    unseen = (batch.told.camera == 0).all(1).view(-1, 4)
     for lost in (silent, unseen):
         assert lost.any()
         assert not lost.all()
@@ -147,5 +147,5 @@ def test_views_together_lose_their_conditions_together() -> None:
 
 
 def test_views_that_cannot_be_shared_out_are_refused() -> None:
-    with pytest.raises(ValueError, match="6 views of a model can't be shared out to turns of 4"):
-        drawn(8, together=4)
+    with pytest.raises(ValueError, match="8 views of a model can't be shared out to turns of 3"):
+        drawn(9, together=3)

@@ -19,8 +19,8 @@ from maquette_backend.priors.starter.training.train import (
     start_run,
     train,
     velocity_loss,
+    views_together_in,
 )
-from maquette_backend.priors.starter.views_together import is_between_views
 from small_views import bytes_as_words, small_views
 
 TINY = NetworkConfig(channels=(16, 24, 32), embedding_size=32)
@@ -71,26 +71,6 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(tmp_path:
             assert torch.equal(mine.state_dict()[name], tensor), name
 
 
-def test_views_together_learn_on_top_of_a_network_that_stays(tmp_path: Path) -> None:
-    """Only self-attention changes, and an interruption changes nothing."""
-    config, path = replace(CONFIG, together=3, stages=(Stage(16, 6, 3e-3, 1.0),)), tmp_path / "checkpoint.safetensors"
-    pool, budget = training_pool(small_views()), Budget(images=6 * STEPS)
-
-    def save_half_way(run: Run, _loss: float) -> None:
-        if run.counters.step == STEPS // 2:
-            save_checkpoint(path, run, "a")
-
-    whole, start = start_run(config), start_run(config)
-    train(whole, pool, bytes_as_words, config, budget, save_half_way)
-    for name, tensor in start.network.state_dict().items():
-        assert torch.equal(whole.network.state_dict()[name], tensor) != is_between_views(name), name
-    resumed = start_run(replace(config, seed=7))
-    load_checkpoint(path, resumed, "a")
-    train(resumed, pool, bytes_as_words, config, budget)
-    for name, tensor in whole.average.state_dict().items():
-        assert torch.equal(resumed.average.state_dict()[name], tensor), name
-
-
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     run = start_run(CONFIG)
     save_checkpoint(tmp_path / "c.safetensors", run, "these settings")
@@ -119,6 +99,23 @@ def test_learning_rate_warms_up_stays_and_decays_in_each_stage() -> None:
         for step, p in ((900, 0.5), (1000, 0.6), (2000, 0.9375), (3000, 1.0))
     ]
     assert second == pytest.approx([4e-6, 4e-4, 4e-4 * 0.51, 8e-6], rel=0.01)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [1] * 8), (1.0, [4] * 8), (0.5, [1, 4] * 4), (0.25, [1, 1, 1, 4] * 2)])
+def test_steps_of_four_views_are_evenly_spread(share: float, expected: list[int]) -> None:
+    config = TrainConfig(together_share=share)
+    assert [views_together_in(config, step) for step in range(8)] == expected
+
+
+def test_four_views_together_change_what_is_learned() -> None:
+    """The runs draw the same noise in their steps of single views; only company can set them apart."""
+    runs = []
+    for share in (0.0, 0.5):
+        config = replace(CONFIG, stages=(Stage(16, 8, 3e-3, 1.0),), together_share=share)
+        runs.append(start_run(config))
+        train(runs[-1], training_pool(small_views()), bytes_as_words, config, Budget(images=16))
+    first, second = (run.network.state_dict()["conv_in.weight"] for run in runs)
+    assert not torch.equal(first, second)
 
 
 def test_the_first_bound_reached_ends_the_run() -> None:

@@ -1,8 +1,7 @@
 """Reads and writes the starter prior as an ordinary diffusers pipeline folder.
 
 ``unet/``, ``scheduler/``, ``text_encoder/`` and ``tokenizer/`` are what their libraries write, weights in float16
-safetensors; any of them can be loaded alone, by diffusers and transformers, without this package. Beside them may lie
-``views_together.safetensors``: self-attention weights for four views of one subject denoised together.
+safetensors; any of them can be loaded alone, by diffusers and transformers, without this package.
 """
 
 from __future__ import annotations
@@ -18,19 +17,16 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from maquette_backend.priors.starter.network import on_device
 from maquette_backend.priors.starter.picture import FOLDED_CHANNELS
 from maquette_backend.priors.starter.schedule import scheduler_config
-from maquette_backend.priors.starter.views_together import VIEWS, is_between_views, show_together
 from maquette_backend.priors.starter.words import WordEncoder, load_words
 
 SHIPPED = Path(__file__).parent / "folder"
 MAX_BYTES = 30 << 20
 """What the package may carry."""
-VIEWS_TOGETHER = "views_together.safetensors"
 _WEIGHTS = Path("unet") / "diffusion_pytorch_model.safetensors"
 _INDEX = {
     "_class_name": "DiffusionPipeline",
@@ -46,31 +42,23 @@ _REMEDY = "Reinstall the maquette package, or train the starter again with `make
 class LoadedFolder:
     network: UNet2DConditionModel
     """Evaluation mode, float32, channels last, no gradients for its parameters."""
-    views: int
-    """So many samples in a row are views of one subject; 1: each stands alone."""
     words: WordEncoder
     sha256: str
-    """Of the network's weights as they are used, 64 hex digits."""
+    """Of the network's weights file, 64 hex digits."""
 
 
-def load_folder(folder: Path, device: torch.device, together: bool = False) -> LoadedFolder:
-    """Everything in ``folder``; ``together``: for four views of one subject at a time.
-
-    Raises MaquetteError INTERNAL if files are missing, too large or don't fit.
-    """
+def load_folder(folder: Path, device: torch.device) -> LoadedFolder:
+    """Everything in ``folder``. Raises MaquetteError INTERNAL if files are missing, too large or don't fit."""
     try:
         _check_size(folder)
         network = _load_network(folder)
         words = load_words(folder, device)
-        digest = hashlib.sha256((folder / _WEIGHTS).read_bytes())
-        if together:
-            _load_views_together(network, folder / VIEWS_TOGETHER)
-            digest.update((folder / VIEWS_TOGETHER).read_bytes())
+        sha256 = hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         text = f"The starter prior's folder {folder} can't be used: {error}."
         raise MaquetteError(ErrorCode.INTERNAL, text, _REMEDY) from error
     on_device(network, device).eval().requires_grad_(False)
-    return LoadedFolder(network, VIEWS if together else 1, words, digest.hexdigest())
+    return LoadedFolder(network, words, sha256)
 
 
 def save_folder(folder: Path, network: UNet2DConditionModel, text_from: Path) -> None:
@@ -86,13 +74,6 @@ def save_folder(folder: Path, network: UNet2DConditionModel, text_from: Path) ->
     for part in ("text_encoder", "tokenizer"):
         if (text_from / part).resolve() != (folder / part).resolve():
             shutil.copytree(text_from / part, folder / part, dirs_exist_ok=True)
-
-
-def save_views_together(folder: Path, network: UNet2DConditionModel) -> None:
-    """Writes the self-attention weights of ``network``, float16, beside the pipeline in ``folder``."""
-    weights = network.state_dict()
-    kept = {name: weight.cpu().half().contiguous() for name, weight in weights.items() if is_between_views(name)}
-    save_file(kept, folder / VIEWS_TOGETHER)
 
 
 def folder_bytes(folder: Path) -> int:
@@ -115,15 +96,6 @@ def _load_network(folder: Path) -> UNet2DConditionModel:
     if not isinstance(network, UNet2DConditionModel) or network.config["in_channels"] != FOLDED_CHANNELS:
         raise ValueError(f"its network does not take {FOLDED_CHANNELS} channels")
     return network.float()
-
-
-def _load_views_together(network: UNet2DConditionModel, path: Path) -> None:
-    weights = {name: weight.float() for name, weight in load_file(path).items()}
-    expected = {name for name in network.state_dict() if is_between_views(name)}
-    if set(weights) != expected:
-        raise ValueError(f"{path.name} does not hold the weights that it should: {sorted(set(weights) ^ expected)}")
-    network.load_state_dict(weights, strict=False)
-    show_together(network, VIEWS)
 
 
 def _forget_origin(config: Path) -> None:

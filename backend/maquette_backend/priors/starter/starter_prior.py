@@ -15,6 +15,7 @@ from maquette_backend.priors.starter import network, picture, schedule
 from maquette_backend.priors.starter.conditioning import camera_features, no_camera
 from maquette_backend.priors.starter.familiarity import Bounds, KnownThings, load_known
 from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
+from maquette_backend.priors.starter.views_together import VIEWS, show_together
 
 _FAMILIAR = Bounds(near=0.60, known=0.70)
 """Set on half of the phrases in ``tests/backend/priors/familiarity_phrases.py``, measured on the other half."""
@@ -27,7 +28,11 @@ class StarterPrior:
     its latents: ``encode_image`` only scales.
     """
 
-    def __init__(self, folder: LoadedFolder, device: torch.device, known: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: LoadedFolder, device: torch.device, known: Sequence[str] = (), views: int = 1
+    ) -> None:
+        """``views`` samples in a row are of one subject and hear each other; the folder's network is set to that."""
+        show_together(folder.network, views)
         self._network = folder.network
         self._words = folder.words
         self._known = KnownThings(known, folder.words.text_vectors, _FAMILIAR) if known else None
@@ -46,7 +51,7 @@ class StarterPrior:
             sizes=(picture.SIZE,),
             modalities=("joint", "surface"),
             camera_conditioned=True,
-            views_together=folder.views,
+            views_together=views,
             denoised_bound=tuple(picture.encode(torch.ones(1, picture.CHANNELS, 1, 1)).flatten().tolist()),
             device=device,
         )
@@ -157,4 +162,4 @@ def load_starter(device: torch.device, folder: Path = SHIPPED, together: bool = 
 
     Raises MaquetteError INTERNAL if it can't be used.
     """
-    return StarterPrior(load_folder(folder, device, together), device, load_known(folder))
+    return StarterPrior(load_folder(folder, device), device, load_known(folder), VIEWS if together else 1)

@@ -39,15 +39,10 @@ class ViewsTogether(AttnProcessor2_0):
         return mixed.reshape(batch, tokens, channels)
 
 
-def is_between_views(name: str) -> bool:
-    """Whether a parameter or module of the network belongs to what views hear of each other: its self-attention."""
-    return ".attn1." in f".{name}."
-
-
 def show_together(network: UNet2DConditionModel, views: int = VIEWS) -> None:
     """From now on each ``views`` samples of a batch are views of one subject; 1: each stands alone again."""
     for name, module in network.named_modules():
         if isinstance(module, Attention):
-            crossing = views > 1 and is_between_views(name)
+            crossing = views > 1 and name.endswith("attn1")
             # every processor class is welcome there, whatever the annotation says
             module.set_processor(ViewsTogether(views) if crossing else AttnProcessor2_0())  # pyright: ignore[reportArgumentType]

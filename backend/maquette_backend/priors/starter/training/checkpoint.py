@@ -11,7 +11,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -44,7 +44,7 @@ def save_checkpoint(path: Path, run: Run, about: str) -> None:
 
     ``about`` is kept and compared at loading: runs of other settings must not be mixed.
     """
-    names = [name for name, _ in _learned(run)]
+    names = [name for name, _ in run.network.named_parameters()]
     tensors: dict[str, Tensor] = {f"raw.{name}": tensor for name, tensor in run.network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in run.average.state_dict().items()}
     for index, state in run.optimizer.state_dict()["state"].items():
@@ -76,16 +76,11 @@ def load_checkpoint(path: Path, run: Run, about: str) -> None:
     # an optimiser that has not stepped yet has no moments
     moments = {
         index: {moment: _laid_out_like(parameter, tensors[f"{moment}.{name}"]) for moment in _MOMENTS}
-        for index, (name, parameter) in enumerate(_learned(run))
+        for index, (name, parameter) in enumerate(run.network.named_parameters())
         if f"step.{name}" in tensors
     }
     run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": moments})
     run.counters = Counters(**json.loads(metadata["counters"]))
-
-
-def _learned(run: Run) -> list[tuple[str, nn.Parameter]]:
-    """What the optimiser holds, in its order."""
-    return [(name, parameter) for name, parameter in run.network.named_parameters() if parameter.requires_grad]
 
 
 def _laid_out_like(parameter: Tensor, stored: Tensor) -> Tensor:

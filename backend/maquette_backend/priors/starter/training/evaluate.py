@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from maquette_backend.priors.starter.folder import SHIPPED, VIEWS_TOGETHER, LoadedFolder, load_folder
+from maquette_backend.priors.starter.folder import SHIPPED, LoadedFolder, load_folder
 from maquette_backend.priors.starter.starter_prior import StarterPrior
 from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import ViewSet, load_views
@@ -56,6 +56,7 @@ from maquette_backend.priors.starter.training.evaluation.sampled import (
 )
 from maquette_backend.priors.starter.training.evaluation.shapes import held_out_subjects
 from maquette_backend.priors.starter.training.evaluation.together import TogetherEffort, company_rows, spread_rows
+from maquette_backend.priors.starter.views_together import VIEWS
 
 JudgeName = Literal["kinds", "sides"]
 PARTS = ("losses", "together", "samples", "copies", "refinement")
@@ -102,8 +103,8 @@ class Bench:
     cache: Path
     """The training data; judges and samples are kept below it."""
     out: Path
-    together: LoadedFolder | None = None
-    """The same for four views of one subject at a time, where the folder can."""
+    together: LoadedFolder
+    """The same folder again, for four views of one subject at a time."""
 
     @property
     def kept(self) -> Path:
@@ -127,13 +128,10 @@ def measure_losses(bench: Bench, report: Report) -> None:
 
 def measure_together(bench: Bench, report: Report) -> None:
     """What four views of one subject gain by each other's company."""
-    together = bench.together
-    if together is None:
-        _log.info("this folder has no weights for views together")
-        return
     effort, encode = bench.effort.together, bench.folder.words.encode
-    report.rows += company_rows(bench.folder.network, together.network, encode, bench.views, effort)
-    report.rows += spread_rows(bench.prior, StarterPrior(together, torch.device("cpu")), effort)
+    company = StarterPrior(bench.together, torch.device("cpu"), views=VIEWS)
+    report.rows += company_rows(bench.folder.network, bench.together.network, encode, bench.views, effort)
+    report.rows += spread_rows(bench.prior, company, effort)
 
 
 def measure_samples(bench: Bench, report: Report) -> None:
@@ -226,8 +224,7 @@ def main(refine_with: Callable[[StarterPrior], Refine]) -> None:
     prior = StarterPrior(folder, torch.device("cpu"))
     effort = FULL if arguments.effort == "full" else QUICK
     views = load_views(arguments.cache / "views")
-    can = (arguments.folder / VIEWS_TOGETHER).exists()
-    together = load_folder(arguments.folder, torch.device("cpu"), together=True) if can else None
+    together = load_folder(arguments.folder, torch.device("cpu"))
     bench = Bench(folder, prior, views, effort, arguments.cache, arguments.out, together)
     report = evaluate(bench, arguments.only, refine_with(prior))
     _log.info("%s\n\nTable and sheets: %s", markdown(report.rows), arguments.out)

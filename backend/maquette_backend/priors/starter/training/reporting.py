@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
 from maquette_backend.priors.starter.familiarity import save_known
-from maquette_backend.priors.starter.folder import save_folder, save_views_together
+from maquette_backend.priors.starter.folder import save_folder
 from maquette_backend.priors.starter.training.checkpoint import Run, save_checkpoint
 from maquette_backend.priors.starter.training.sampling import sample_sheet
 
@@ -37,8 +36,6 @@ class Reporter:
     """Where the pipeline's text encoder and tokenizer come from."""
     known: tuple[str, ...] = ()
     """What the run is shown, for the folder's list of what the prior knows."""
-    base: Path | None = None
-    """A prior's folder, where only what its views hear of each other is learned on top."""
     intervals: Intervals = field(default_factory=Intervals)
     _losses: list[float] = field(default_factory=list)
     _saved_at_secs: float = 0.0
@@ -72,14 +69,9 @@ class Reporter:
 
     def write_folder(self, run: Run) -> None:
         """The averaged weights as a pipeline's folder, and a sheet of samples from it."""
-        folder = self.folder / FOLDER
-        if self.base is None:
-            save_folder(folder, run.average, self.text_from)
-            save_known(folder, self.known)
-        else:
-            shutil.copytree(self.base, folder, dirs_exist_ok=True)
-            save_views_together(folder, run.average)
-        sample_sheet(folder, self.folder / SAMPLES_FILE, self.base is not None)
+        save_folder(self.folder / FOLDER, run.average, self.text_from)
+        save_known(self.folder / FOLDER, self.known)
+        sample_sheet(self.folder / FOLDER, self.folder / SAMPLES_FILE)
 
     def _log(self, run: Run) -> None:
         counters, mean = run.counters, sum(self._losses) / len(self._losses)

@@ -37,7 +37,7 @@ from maquette_backend.priors.starter.training.data import DEFAULT_CACHE
 from maquette_backend.priors.starter.training.dataset import load_views
 from maquette_backend.priors.starter.training.known import known_things
 from maquette_backend.priors.starter.training.reporting import CHECKPOINT_FILE, Reporter
-from maquette_backend.priors.starter.views_together import VIEWS, is_between_views, show_together
+from maquette_backend.priors.starter.views_together import VIEWS, show_together
 from maquette_backend.priors.starter.words import load_words
 
 CPU = torch.device("cpu")
@@ -75,8 +75,9 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 0
-    together: int = 1
-    """Views of one model that are denoised together; more than one trains the self-attention between them, and no more."""
+    together_share: float = 0.5
+    """Share of the steps whose samples are views of one model, four and four, that hear each other; the other steps keep
+    what the network knows of a view alone (MVDream, Shi et al. 2023, mixes in single pictures for the same reason)."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,11 @@ def start_run(config: TrainConfig, warm_start: Path | None = None, device: torch
     torch.manual_seed(config.seed)
     fresh = build_network(config.network) if warm_start is None else load_folder(warm_start, device).network
     network = on_device(fresh, device).train().requires_grad_(True)
-    if config.together > 1:
-        show_together(network, config.together)
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad_(is_between_views(name))
     average = copy.deepcopy(network).eval().requires_grad_(False)
     rate = config.stages[0].learning_rate
     settings = {"betas": config.betas, "weight_decay": config.weight_decay}
     # fused: a tenth of the time that the ordinary loop takes on a CPU
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learned, rate, fused=True, **settings)
+    optimizer = torch.optim.AdamW(network.parameters(), rate, fused=True, **settings)
     return Run(network, average, optimizer, Counters())
 
 
@@ -134,9 +130,7 @@ def train(
     """Trains until the budget is spent; ``after_step`` is called with the run and the step's loss."""
     counters = run.counters
     on_gpu = run.network.device.type == "cuda"
-    fast = (
-        cast(nn.Module, torch.compile(run.network)) if on_gpu else run.network
-    )  # on two cores compiling costs more than it brings
+    fast = cast(nn.Module, torch.compile(run.network)) if on_gpu else run.network  # on two cores compiling costs more than it brings
     while (progress := budget.progress(counters)) < 1:
         before = time.monotonic()
         while progress >= config.stages[counters.stage].until:
@@ -145,7 +139,9 @@ def train(
         stage = config.stages[counters.stage]
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(config, counters, progress)
-        drawn = stage.batch_size, stage.size, config.augmentation, config.seed, counters.step, config.together
+        together = views_together_in(config, counters.step)
+        show_together(run.network, together)
+        drawn = stage.batch_size, stage.size, config.augmentation, config.seed, counters.step, together
         batch = draw_batch(pool, encode, *drawn)
         loss = _step(run, fast, batch.to(run.network.device), config)
         counters.step += 1
@@ -154,6 +150,11 @@ def train(
             _update_average(run)
         counters.elapsed_secs += time.monotonic() - before
         after_step(run, loss)
+
+
+def views_together_in(config: TrainConfig, step: int) -> int:
+    """How many views hear each other in a step: ``VIEWS`` or 1, evenly spread over the steps."""
+    return VIEWS if math.floor((step + 1) * config.together_share) > math.floor(step * config.together_share) else 1
 
 
 def learning_rate(config: TrainConfig, counters: Counters, progress: float) -> float:
@@ -195,9 +196,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=300.0, help="training time in all; a later run may prolong it")
     parser.add_argument("--images", type=float, default=math.inf, help="stop there if it comes first")
     parser.add_argument("--warm-start", type=Path, help="a prior's folder to go on from, at 64² only")
-    parser.add_argument(
-        "--together", action="store_true", help="on top of --warm-start: four views of one subject at a time"
-    )
     parser.add_argument("--text", type=Path, default=SHIPPED, help="folder whose text encoder and tokenizer are used")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU; a GPU is used if there is one")
     parser.add_argument("--nice", type=int, default=10, help="how much to give way to other programs")
@@ -208,12 +206,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = TrainConfig(stages=CUDA_STAGES if device.type == "cuda" else CPU_STAGES)
-    if arguments.together and arguments.warm_start is None:
-        parser.error("--together needs --warm-start: the folder of a prior that knows single views")
     if arguments.warm_start is not None:
         config = replace(config, stages=(replace(config.stages[-1], until=1.0),))
-    if arguments.together:
-        config = replace(config, together=VIEWS)
     arguments.out.mkdir(parents=True, exist_ok=True)
     _run(config, Budget(arguments.images, arguments.minutes * 60), device, arguments)
 
@@ -225,8 +219,7 @@ def _run(config: TrainConfig, budget: Budget, device: torch.device, arguments: a
         load_checkpoint(checkpoint, run, about)
         _log.info("going on from step %d", run.counters.step)
     views = load_views(arguments.cache / "views")
-    base = arguments.warm_start if config.together > 1 else None
-    report = Reporter(arguments.out, about, arguments.text, known_things(views.models), base)
+    report = Reporter(arguments.out, about, arguments.text, known_things(views.models))
     report.start(run)
     words = load_words(arguments.text, device)
     train(run, training_pool(views), words.encode, config, budget, report)
