@@ -79,7 +79,8 @@ def _thickening(thin: ThinPlaces, needed: float, inward_share: float, spacing: f
     """By how much each thin sample's surface [S] is moved outwards, so that it is still ``needed`` thick after the
     farthest motion inwards; but not so far that it grows together with what the grid can tell it apart from."""
     extra = np.maximum(0, needed - (1 - inward_share) * thin.half_thickness)
-    return np.where(thin.gap > spacing, np.minimum(extra, 0.5 * (thin.gap - spacing).clip(min=0.1 * spacing) - 0.05 * spacing), extra)
+    # the gap is known from below, to an eighth of a step; a little under a cell may be a whole one
+    return np.where(thin.gap > 0.75 * spacing, np.minimum(extra, 0.5 * (thin.gap - spacing).clip(min=0.1 * spacing) - 0.05 * spacing), extra)
 
 
 def _on_device(band: TetGrid, base: Tensor, extra: Tensor, inward: Tensor, device: torch.device) -> RemeshGrid:
