@@ -95,7 +95,7 @@ def system_matrix(triangles: Tensor, count: int, smoothness: float) -> sparse.cs
 
 
 def _solver_of(matrix: sparse.csc_matrix) -> Solver:
-    if matrix.shape[0] > MOST_FACTORISED:
+    if len(matrix.indptr) - 1 > MOST_FACTORISED:  # rows
         return ConjugateGradients(matrix)
     # symmetric and diagonally dominant: no pivoting needed, so the fill-reducing order can be symmetric too
     return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
