@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from ._protocol import errors
 from .refined import Floats, Ints
 
 Code = errors.ErrorCode
-_GRID = 1024
+GRID = 1024
 """Samples along a picture's side, for the search for overlaps."""
 _CHUNK = 4_000_000
 """Samples tested at a time."""
@@ -59,28 +60,34 @@ def check_uvs(name: str, layer: str, corner_uvs: Floats) -> None:
         )
 
 
-def coverage(corner_uvs: Floats, grid: int = _GRID) -> tuple[float, float]:
+def coverage(corner_uvs: Floats, grid: int = GRID) -> tuple[float, float]:
     """Share of the picture that UVs [F,3,2] cover, and share of that which they cover more than once."""
+    hits = np.zeros(grid * grid, np.int64)
+    for _, samples in samples_inside(corner_uvs, grid):
+        hits += np.bincount(samples, minlength=grid * grid)
+    covered = int((hits > 0).sum())
+    return covered / hits.size, float((hits > 1).sum() / max(covered, 1))
+
+
+def samples_inside(corner_uvs: Floats, grid: int = GRID) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Triangles, and the samples of a grid² picture that are strictly inside each: pairs, some millions at a time."""
     places = corner_uvs.astype(np.float64) * grid - 0.5
     low = np.clip(np.ceil(places.min(axis=1)), 0, grid).astype(np.int64)
     high = np.clip(np.floor(places.max(axis=1)), -1, grid - 1).astype(np.int64)
     sizes = np.clip(high - low + 1, 0, None)
     ends = np.cumsum(sizes.prod(axis=1))
-    hits = np.zeros(grid * grid, np.int64)
     start = 0
     while start < len(places):
         before = ends[start - 1] if start else 0
         end = max(start + 1, int(np.searchsorted(ends, before + _CHUNK, side="right")))
-        hits += _hits(places[start:end], low[start:end], sizes[start:end], grid)
+        owners, samples = _inside(places[start:end], low[start:end], sizes[start:end], grid)
+        yield owners + start, samples
         start = end
-    covered = int((hits > 0).sum())
-    return covered / hits.size, float((hits > 1).sum() / max(covered, 1))
 
 
-def _hits(
+def _inside(
     places: NDArray[np.float64], low: NDArray[np.int64], sizes: NDArray[np.int64], grid: int
-) -> NDArray[np.int64]:
-    """How many triangles hold each sample [grid²] strictly inside."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     counts = sizes.prod(axis=1)
     owner = np.repeat(np.arange(len(places)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -91,7 +98,7 @@ def _hits(
     sides = np.stack([_turn(a, b, samples), _turn(b, c, samples), _turn(c, a, samples)])
     # an edge's own samples belong to neither side, so that neighbours do not count as overlapping
     inside = (sides > 1e-4).all(axis=0) | (sides < -1e-4).all(axis=0)
-    return np.bincount(row[inside] * grid + column[inside], minlength=grid * grid)
+    return owner[inside], row[inside] * grid + column[inside]
 
 
 def _turn(a: NDArray[np.float64], b: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
