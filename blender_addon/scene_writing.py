@@ -189,8 +189,8 @@ def accept(
 def _as_asked(refined: Refined, origin: Origin) -> Refined:
     """Without the colours that a backend makes up when none were asked for: the artist's materials stay then."""
     asked = recipe_text.recipe_from_json(origin.recipe_json)
-    keeps = any(one.subject_id == refined.subject_id and one.mode == "keep_topology" for one in asked.subjects)
-    if asked.stages.appearance_steps or not keeps:
+    paints = any(one.subject_id == refined.subject_id and one.mode == "texture_only" for one in asked.subjects)
+    if asked.stages.appearance_steps or paints:
         return refined
     return replace(refined, surface=replace(refined.surface, texture=None, colors=None, corner_uvs=None))
 

@@ -146,6 +146,20 @@ def test_a_coloured_result_shows_its_own_material_and_keeps_the_others_at_hand(
     assert {face.material_index for face in result.data.polygons} == {0}
 
 
+def test_without_colour_steps_the_artists_own_materials_are_shown(addon: Addon, backend: SmallBackend) -> None:
+    """A backend makes up a colour for every new surface; it is not shown where none was asked for."""
+    crate = scenes.cube()
+    two_materials(crate)
+    bpy.context.scene.maquette.appearance_steps = 0
+    bpy.ops.maquette.refine()
+    result = crate.maquette.result
+    assert [material.name for material in result.data.materials] == ["Oak", "Iron"]
+    for face in result.data.polygons:
+        assert face.material_index == int(face.normal.z > 0.5)
+    assert MATERIAL_NOTE not in result.data.attributes
+    assert not result.data.uv_layers
+
+
 def test_an_old_backend_gives_the_same_materials_and_groups(addon: Addon, backend: SmallBackend) -> None:
     crate = scenes.cube()
     two_materials(crate)
