@@ -20,15 +20,17 @@ def small_views(models: int = 4, size: int = 16) -> ViewSet:
     cameras = np.zeros((models, VIEWS, 4), np.float32)
     cameras[:, :, 0] = np.arange(VIEWS) * 360 / VIEWS
     cameras[:, :, 1:] = 20, 1.95, 40
+    palettes = np.zeros((models, 16, 3), np.uint8)
     row, column = np.mgrid[:size, :size]
     for model in range(models):
         disc = [*random.integers(0, 255, 3), 200, 128, 230, 255]
+        palettes[model] = disc[:3]
         for view in range(VIEWS):
             center = (size - 1) / 2 + size / 4 * np.sin(np.radians(cameras[model, view, 0]))
             inside = (row - (size - 1) / 2) ** 2 + (column - center) ** 2 < (size / 4) ** 2
             images[model, view, :, inside] = disc
     records = tuple(record(f"thing {number}", held_out=number < 2) for number in range(models))
-    return ViewSet(images, cameras, records)
+    return ViewSet(images, cameras, records, palettes)
 
 
 def record(name: str, held_out: bool = False, category: str = "Office") -> ModelRecord:

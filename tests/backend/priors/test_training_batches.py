@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +17,11 @@ from maquette_backend.priors.starter.training.batches import (
     training_pool,
 )
 from maquette_backend.priors.starter.training.captions import CHANNEL_ORDERS
+from maquette_backend.priors.starter.training.color_words import color_word
 from maquette_backend.priors.starter.training.dataset import ViewSet
 from small_views import bytes_as_words, small_views
 
-PLAIN = Augmentation(0, 0, 0, 0, 0, 0.5, 0, 0, 0)
+PLAIN = Augmentation(0, 0, 0, 0, 0, 0, 0.5, 0, 0, 0)
 NOTHING_SAID = bytes_as_words([""])[0]
 
 
@@ -86,6 +88,23 @@ def test_reordered_pictures_carry_the_caption_of_their_order() -> None:
         disc = torch.from_numpy(row_of_disc[:3]).float() / 127.5 - 1
         seen = clean[:3, clean[6] == 1][:, 0]
         torch.testing.assert_close(seen, disc[list(CHANNEL_ORDERS[order])])
+
+
+def test_recoloured_pictures_are_told_in_their_new_colour() -> None:
+    """Views of one model get one new colour, and a caption that names it."""
+    views = small_views()
+    told: list[str] = []
+
+    def heard(texts: Sequence[str]) -> torch.Tensor:
+        told.extend(texts)
+        return bytes_as_words(texts)
+
+    batch = draw_batch(training_pool(views), heard, 64, 16, replace(PLAIN, recolored=1.0), 0, 0, 4)
+    discs = [(clean[:3, clean[6] == 1].T + 1) / 2 for clean in picture.decode(batch.clean)]
+    words = [color_word(disc.double().numpy().clip(0, 1)) for disc in discs]
+    assert all(word in text for word, text in zip(words, told, strict=True))
+    assert all(len(set(words[first : first + 4])) == 1 for first in range(0, 64, 4))
+    assert len(set(words)) > 6
 
 
 def test_conditions_are_dropped_in_their_shares() -> None:

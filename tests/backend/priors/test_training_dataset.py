@@ -13,11 +13,12 @@ from maquette_backend.priors.starter.training.dataset import (
     Rendered,
     load_rendered,
     load_views,
+    sampling_weights,
     save_index,
     save_rendered,
     to_tensor,
 )
-from small_views import small_views
+from small_views import record, small_views
 from test_training_rendering import box
 
 
@@ -67,3 +68,13 @@ def test_bytes_become_minus_one_to_one() -> None:
     tensor = to_tensor(np.array([0, 128, 255], np.uint8).reshape(1, 3, 1, 1))
     assert tensor.flatten().tolist() == pytest.approx([-1, 1 / 255, 1], abs=1e-6)
     assert tensor.shape == (1, 3, 1, 1)
+
+
+def test_rare_kinds_are_drawn_more_often_each_but_less_in_all() -> None:
+    chairs = [replace(record(f"chair {number}"), kind="chair") for number in range(36)]
+    shelves = [replace(record(f"shelf {number}"), kind="shelf") for number in range(4)]
+    door = replace(record("door", category="Doors and windows"), kind="door")
+    weights = sampling_weights([*chairs, *shelves, door, record("anything")])
+    assert weights[36] == pytest.approx(3 * weights[0])
+    assert weights[:36].sum() == pytest.approx(3 * weights[36:40].sum())
+    assert weights[40] < weights[41] < weights[0]

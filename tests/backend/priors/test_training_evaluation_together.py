@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from maquette_backend.priors.starter.network import NetworkConfig, build_network
-from maquette_backend.priors.starter.training.dataset import ViewSet
 from maquette_backend.priors.starter.training.evaluation import together
 from maquette_backend.priors.starter.training.evaluation.together import TogetherEffort, company_rows
 from maquette_backend.priors.starter.views_together import VIEWS, show_together
@@ -32,7 +31,7 @@ def test_a_network_that_ignores_its_neighbours_scores_one_and_one_that_hears_the
     torch.manual_seed(0)
     views = small_views(models=10)
     everyone = tuple(replace(model, held_out=True) for model in views.models)
-    views = ViewSet(views.images, views.cameras, everyone)
+    views = replace(views, models=everyone)
     network = build_network(TINY).eval()
     rows = company_rows(network, network, bytes_as_words, views, TogetherEffort(turns=1))
     assert [row.value for row in rows] == pytest.approx([1.0] * 8, abs=2e-3)

@@ -16,7 +16,13 @@ from maquette_backend.priors.starter import picture
 from maquette_backend.priors.starter.conditioning import camera_features
 from maquette_backend.priors.starter.network import Condition
 from maquette_backend.priors.starter.training.captions import CHANNEL_ORDERS
-from maquette_backend.priors.starter.training.dataset import STRETCH_EVERY, ViewSet, sampling_weight, to_tensor
+from maquette_backend.priors.starter.training.dataset import STRETCH_EVERY, ViewSet, sampling_weights, to_tensor
+from maquette_backend.priors.starter.training.recoloring import (
+    Recoloring,
+    draw_recoloring,
+    recolor_picture,
+    recolored_caption,
+)
 
 Encode = Callable[[Sequence[str]], Tensor]
 """Texts → token vectors [B,T,128]."""
@@ -28,8 +34,10 @@ ALL_TIMES = (0.001, 0.999)
 class Augmentation:
     """Shares of the samples that are changed or lose a condition."""
 
-    reordered: float = 0.35
+    reordered: float = 0.15
     """With their colour channels in another order."""
+    recolored: float = 0.4
+    """With another main colour."""
     mirrored: float = 0.5
     no_text_nor_camera: float = 0.05
     no_text: float = 0.07
@@ -71,7 +79,7 @@ class Pool:
 def training_pool(views: ViewSet) -> Pool:
     """All models but the held-out ones, furniture drawn more often."""
     rows = np.array([row for row, model in enumerate(views.models) if not model.held_out])
-    weights = np.array([sampling_weight(views.models[row]) for row in rows])
+    weights = sampling_weights([views.models[row] for row in rows])
     return Pool(views, rows, weights / weights.sum())
 
 
@@ -94,12 +102,21 @@ def draw_batch(
     count = batch_size // together
     models = random.choice(pool.rows, count, p=pool.probabilities)
     shots = _shots(random, count, pool.views.images.shape[1], together)
-    reordered = random.random(count) < augmentation.reordered
+    changed = random.random(count)
+    reordered = changed < augmentation.reordered
     order = np.where(reordered, random.integers(1, len(CHANNEL_ORDERS), count), 0)
+    recolored = ~reordered & (changed < augmentation.reordered + augmentation.recolored)
     mirrored = random.random(count) < augmentation.mirrored
-    texts = [_caption(pool, row, which, random) for row, which in zip(models, order, strict=True)]
+    colorings = [
+        draw_recoloring(pool.views.palettes[row], random) if new else None
+        for row, new in zip(models, recolored, strict=True)
+    ]
+    texts = [_caption(pool, *of_model, random) for of_model in zip(models, order, colorings, strict=True)]
     models, order, mirrored = models.repeat(together), order.repeat(together), mirrored.repeat(together)
     clean = augmented(to_tensor(pool.views.images[models, shots]), order, mirrored)
+    for sample, coloring in enumerate(one for one in colorings for _ in range(together)):
+        if coloring is not None:
+            clean[sample] = recolor_picture(clean[sample], coloring)
     clean = F.avg_pool2d(clean, clean.shape[-1] // size) if clean.shape[-1] != size else clean
     cameras = pool.views.cameras[models, shots]  # a copy
     cameras[mirrored, 0] *= -1  # a picture seen from the left, mirrored, is one seen from the right
@@ -165,8 +182,11 @@ def part_times(
     return {"color": color, "geometry": geometry}, learned
 
 
-def _caption(pool: Pool, row: int, order: int, random: np.random.Generator) -> str:
-    wordings = pool.views.models[row].captions[order]
+def _caption(pool: Pool, row: int, order: int, coloring: Recoloring | None, random: np.random.Generator) -> str:
+    model = pool.views.models[row]
+    if coloring is not None:
+        return recolored_caption(model.noun, pool.views.palettes[row], coloring, random)
+    wordings = model.captions[order]
     return wordings[int(random.integers(len(wordings)))]
 
 

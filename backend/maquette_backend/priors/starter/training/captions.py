@@ -21,7 +21,7 @@ from maquette_backend.priors.starter.training.names import (
     with_article,
 )
 
-__all__ = ["CHANNEL_ORDERS", "Facts", "captions", "plain_name"]
+__all__ = ["CHANNEL_ORDERS", "Facts", "captions", "plain_name", "plain_wordings"]
 
 LEAST_PHRASINGS, MOST_PHRASINGS = 6, 14
 _PLACES = {"Kitchen": "kitchen", "Bathroom": "bathroom", "Bedroom": "bedroom", "Office": "office", "Exterior": "garden"}
@@ -59,6 +59,21 @@ def captions(facts: Facts, colors: ColorWords, order: int) -> tuple[str, ...]:
     fillers = (_article(words) for words in _fillers(facts.noun, colors.main))
     missing = max(0, LEAST_PHRASINGS - 1 - len(distinct))
     return (*distinct[: MOST_PHRASINGS - 1], *list(fillers)[:missing], bare)
+
+
+def plain_wordings(noun: str, colors: ColorWords) -> tuple[str, ...]:
+    """Phrasings of a noun and its colours alone, for a thing of which nothing else is sure; the plainest twice."""
+    color, head = colors.main, head_of(noun).split(" ")[-1]
+    wordings = [
+        Wording(noun, (color,)),
+        Wording(noun, (color,)),
+        Wording(head, (color,)),
+        Wording(noun, (), f"in {color}"),
+        *(Wording(other, (color,)) for other in synonyms(noun)[:2]),
+        *([Wording(noun, (colors.shade, color))] if colors.shade else []),
+        *([Wording(noun, (f"{color} and {colors.second}",))] if colors.second else []),
+    ]
+    return tuple(_article(wording) for wording in wordings)
 
 
 @dataclass(frozen=True)

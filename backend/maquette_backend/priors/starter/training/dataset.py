@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from maquette_backend.priors.starter.training.kinds import KINDS
 from maquette_backend.priors.starter.training.measuring import MaterialShare, Measures
 
 CHANNELS = 7
@@ -25,6 +28,7 @@ _CAMERAS_FILE = "cameras.npy"
 _STRETCHES_FILE = "stretches.npy"
 _PALETTES_FILE = "palettes.npy"
 _MEASURES_FILE = "measures.json"
+_FURNITURE = frozenset(KINDS) - {"appliance", "decoration", "door"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class ViewSet:
     cameras: NDArray[np.float32]
     """[M,V,4]: azimuth and elevation in degrees, distance in longest sides, vertical field of view in degrees."""
     models: tuple[ModelRecord, ...]
+    palettes: NDArray[np.uint8]
+    """[M,P,3]: unshaded colours as seen from all sides."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +120,28 @@ def load_views(folder: Path) -> ViewSet:
     rows = json.loads((folder / _INDEX_FILE).read_text(encoding="utf-8"))
     images = np.load(folder / IMAGES_FILE, mmap_mode="r", allow_pickle=False)
     cameras = np.load(folder / _CAMERAS_FILE, allow_pickle=False)
-    parts_agree = images.shape[:2] == cameras.shape[:2] and len(images) == len(rows)
+    palettes = np.load(folder / _PALETTES_FILE, allow_pickle=False)
+    parts_agree = images.shape[:2] == cameras.shape[:2] and len(images) == len(rows) == len(palettes)
     if not parts_agree or images.shape[2] != CHANNELS or cameras.shape[2] != 4:
         raise ValueError(f"The parts of {folder} do not belong together; delete it and render again.")
-    return ViewSet(images, cameras, tuple(_record(row) for row in rows))
+    return ViewSet(images, cameras, tuple(_record(row) for row in rows), palettes)
 
 
-def sampling_weight(model: ModelRecord) -> float:
-    """How often training draws a model, relative to any odd thing: furniture often, doors and stairs seldom."""
-    if model.kind not in ("other", "door or window", "decoration"):
-        return 6.0
+def sampling_weights(models: Sequence[ModelRecord]) -> NDArray[np.float64]:
+    """How often training draws each model, [M], relative to any odd thing: furniture often, doors and stairs seldom.
+
+    Kinds count by the square root of their models: a bookcase of eight is seen more often than a chair of forty, so
+    that the kind is learned, and not so much more often that each bookcase is learned by heart.
+    """
+    sizes = Counter(model.kind for model in models)
+    return np.array([_weight(model, sizes[model.kind]) for model in models])
+
+
+def _weight(model: ModelRecord, of_its_kind: int) -> float:
+    if model.kind in _FURNITURE:
+        return 30.0 / math.sqrt(of_its_kind)
+    if model.kind == "appliance":
+        return 3.0
     return 0.4 if model.category in ("Doors and windows", "Staircases") else 1.0
 
 
