@@ -6,15 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-import numpy as np
-
 from . import limits
-from .arrays import ref_size
-from .blobs import check_size
 from .codec import Envelope, encode
 from .errors import ErrorCode, MaquetteError, ProtocolError
 from .messages import SubmitJob
-from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, Guidance, Matrix4, MeshRef, Recipe, Stages, Subject
+from .paint_checks import check_lighting, check_paint
+from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, Guidance, MeshRef, Recipe, Stages, Subject
+from .value_checks import check_matrix, check_name, check_range, check_ref, invalid
 
 
 def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
@@ -34,17 +32,19 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
     _check_counts(recipe)
     for subject in recipe.subjects:
         _check_prompts(subject)
+    _check_scene_prompt(recipe.scene_prompt)
     _check_encodable(recipe)
     _check_identity(recipe)
     for subject in recipe.subjects:
         _check_subject(subject)
     for context in recipe.context:
-        _check_name(context.name)
+        check_name(context.name)
         _check_mesh_ref(context.name, context.mesh)
-        _check_matrix(context.name, context.world_from_object)
+        check_matrix(context.name, context.world_from_object)
     _check_rig(recipe.rig)
     _check_stages(recipe.stages)
     _check_guidance(recipe.guidance)
+    check_lighting(recipe.lighting)
     if recipe.prior not in known_priors:
         known = ", ".join(sorted(known_priors)) or "none"
         raise MaquetteError(
@@ -52,18 +52,14 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
         )
 
 
-def _invalid(message: str, remedy: str) -> MaquetteError:
-    return MaquetteError(ErrorCode.INVALID_RECIPE, message, remedy)
-
-
 def _check_encodable(recipe: Recipe) -> None:
     """Types, id forms and the byte bound, by encoding it as it would be sent."""
     try:
         size = len(encode(Envelope(SubmitJob("0" * 32, recipe), 1))[1])
     except ProtocolError as error:
-        raise _invalid(f"The recipe cannot be sent: {error.message}", error.remedy or "Correct that value.") from error
+        raise invalid(f"The recipe cannot be sent: {error.message}", error.remedy or "Correct that value.") from error
     if size > limits.MAX_RECIPE_BYTES:
-        raise _invalid(
+        raise invalid(
             f"The recipe has {size} bytes; the limit is {limits.MAX_RECIPE_BYTES}.", "Use fewer context objects, or shorter prompts."
         )
 
@@ -73,36 +69,38 @@ def _check_counts(recipe: Recipe) -> None:
         ("targets", len(recipe.subjects), limits.MAX_SUBJECTS),
         ("context objects", len(recipe.context), limits.MAX_CONTEXT),
         ("cameras", len(recipe.rig.cameras), limits.MAX_CAMERAS),
+        ("lamps", len(recipe.lighting.lamps), limits.MAX_LAMPS),
     )
     for what, count, limit in counts:
         if count > limit:
-            raise _invalid(f"The recipe has {count} {what}; the limit is {limit}.", f"Choose fewer {what}.")
+            raise invalid(f"The recipe has {count} {what}; the limit is {limit}.", f"Choose fewer {what}.")
 
 
 def _check_identity(recipe: Recipe) -> None:
     if recipe.format != RECIPE_FORMAT:
-        raise _invalid(f"The recipe has format {recipe.format}, not {RECIPE_FORMAT}.", "Update Maquette.")
+        raise invalid(f"The recipe has format {recipe.format}, not {RECIPE_FORMAT}.", "Update Maquette.")
     twice = [one for one, times in Counter(subject.subject_id for subject in recipe.subjects).items() if times > 1]
     if twice:
-        raise _invalid(f"Two targets have the id {twice[0]}.", "Give each a new id (duplicate objects share theirs).")
+        raise invalid(f"Two targets have the id {twice[0]}.", "Give each a new id (duplicate objects share theirs).")
 
 
 def _check_subject(subject: Subject) -> None:
     name = subject.name
-    _check_name(name)
+    check_name(name)
     if not subject.subject_id:
-        raise _invalid(f"“{name}” has no id.", "Make 32 hex digits for it.")
-    _check_range(f"The strength of “{name}”", subject.strength, 0, 1)
-    _check_range(
+        raise invalid(f"“{name}” has no id.", "Make 32 hex digits for it.")
+    check_range(f"The strength of “{name}”", subject.strength, 0, 1)
+    check_range(
         f"The texture size of “{name}”", subject.texture_size, limits.MIN_TEXTURE_SIZE, limits.MAX_TEXTURE_SIZE
     )
-    _check_range(f"“Stay close” of “{name}”", subject.stay_close, 0, 1)
+    check_range(f"“Stay close” of “{name}”", subject.stay_close, 0, 1)
     if subject.triangle_budget != 0:
         budget = f"The triangle budget of “{name}”"
-        _check_range(budget, subject.triangle_budget, limits.MIN_TRIANGLE_BUDGET, limits.MAX_TRIANGLES)
-    _check_matrix(name, subject.world_from_object)
+        check_range(budget, subject.triangle_budget, limits.MIN_TRIANGLE_BUDGET, limits.MAX_TRIANGLES)
+    check_matrix(name, subject.world_from_object)
     _check_mesh_ref(name, subject.mesh)
     _check_controls(subject)
+    check_paint(subject)
 
 
 def _check_controls(subject: Subject) -> None:
@@ -114,11 +112,11 @@ def _check_controls(subject: Subject) -> None:
         if ref is None:
             continue
         if ref.dtype != dtype or not fits(ref.shape):
-            raise _invalid(
+            raise invalid(
                 f"The {what} of “{subject.name}” is {ref.dtype} {list(ref.shape)}.",
                 f"Send f4 [{vertices}] for a mask, i4 [n, 2] for sharp edges.",
             )
-        _check_ref(subject.name, ref)
+        check_ref(subject.name, ref)
 
 
 def _check_prompts(subject: Subject) -> None:
@@ -131,39 +129,22 @@ def _check_prompts(subject: Subject) -> None:
         )
     for what, text in (("prompt", subject.prompt), ("negative prompt", subject.negative_prompt)):
         if len(text) > limits.MAX_PROMPT_CHARS:
-            raise _invalid(
+            raise invalid(
                 f"The {what} of “{subject.name}” has {len(text)} characters; the limit is {limits.MAX_PROMPT_CHARS}.",
                 "Shorten it.",
             )
 
 
+def _check_scene_prompt(prompt: str) -> None:
+    if isinstance(prompt, str) and len(prompt) > limits.MAX_PROMPT_CHARS:
+        raise invalid(
+            f"The scene's prompt has {len(prompt)} characters; the limit is {limits.MAX_PROMPT_CHARS}.", "Shorten it."
+        )
+
+
 def is_blank(text: str) -> bool:
     """True when nothing in it can be seen: blanks, line ends, control and zero-width characters."""
     return not any(char.isprintable() and not char.isspace() for char in text)
-
-
-def _check_range(what: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise _invalid(f"{what} is {value:g}.", f"Choose a value from {low:g} to {high:g}.")
-
-
-def _check_name(name: str) -> None:
-    if len(name) > limits.MAX_NAME_CHARS:
-        raise _invalid(f"A name has {len(name)} characters; the limit is {limits.MAX_NAME_CHARS}.", "Shorten it.")
-
-
-def _check_matrix(name: str, matrix: Matrix4) -> None:
-    """Affine, finite and invertible. Judged by its own scale, so that millimetres are as good as metres."""
-    values = np.array(matrix, dtype=np.float64).reshape(4, 4)
-    if not np.isfinite(values).all() or not np.array_equal(values[3], (0, 0, 0, 1)):
-        raise _invalid(f"The transform of “{name}” is not an affine matrix of finite numbers.", "Reset its transform.")
-    stretch = np.linalg.svd(values[:3, :3], compute_uv=False)
-    if not stretch[2] > 1e-6 * stretch[0]:
-        raise _invalid(f"The transform of “{name}” flattens it (scale {_sizes(stretch)}).", "Give it a scale above 0.")
-
-
-def _sizes(values: np.ndarray) -> str:
-    return " × ".join(f"{float(value):g}" for value in values)
 
 
 def _check_mesh_ref(name: str, mesh: MeshRef) -> None:
@@ -177,11 +158,11 @@ def _check_mesh_ref(name: str, mesh: MeshRef) -> None:
         )
     for what, ref, dtype, tail, rows in _parts(mesh, triangles):
         if ref.dtype != dtype or ref.shape[1:] != tail or (rows is not None and ref.shape[0] != rows):
-            raise _invalid(
+            raise invalid(
                 f"The {what} of “{name}” are {ref.dtype} {list(ref.shape)}.",
                 f"They should be {dtype} [{'n' if rows is None else rows}, {', '.join(map(str, tail))}].",
             )
-        _check_ref(name, ref)
+        check_ref(name, ref)
 
 
 def _rows(ref: ArrayRef) -> int:
@@ -196,30 +177,23 @@ def _parts(mesh: MeshRef, triangles: int) -> Iterator[tuple[str, ArrayRef, str, 
         yield "corner UVs", mesh.corner_uvs, "f4", (3, 2), triangles
 
 
-def _check_ref(name: str, ref: ArrayRef) -> None:
-    try:
-        check_size(ref.sha256, ref_size(ref))
-    except ProtocolError as error:
-        raise _invalid(f"“{name}”: {error.message}", "Send a mesh with faces, within the limits.") from error
-
-
 def _check_rig(rig: CameraRig) -> None:
     if not rig.cameras and not rig.orbit:
         raise MaquetteError(
             ErrorCode.NO_CAMERA, "No camera is chosen, and the automatic orbit is off.", "Add one, or turn it on."
         )
-    _check_range("The orbit's lowest elevation", rig.orbit_elevation_min, -math.pi / 2, math.pi / 2)
-    _check_range("The orbit's highest elevation", rig.orbit_elevation_max, rig.orbit_elevation_min, math.pi / 2)
-    _check_range("The cameras' jitter", rig.jitter, 0, math.pi)
+    check_range("The orbit's lowest elevation", rig.orbit_elevation_min, -math.pi / 2, math.pi / 2)
+    check_range("The orbit's highest elevation", rig.orbit_elevation_max, rig.orbit_elevation_min, math.pi / 2)
+    check_range("The cameras' jitter", rig.jitter, 0, math.pi)
     for camera in rig.cameras:
         _check_camera(camera)
 
 
 def _check_camera(camera: Camera) -> None:
-    _check_name(camera.name)
-    _check_matrix(camera.name, camera.world_from_camera)
-    _check_range(f"The field of view of “{camera.name}”", camera.fov_y, 0.01, 3.1)
-    _check_range(f"The aspect of “{camera.name}”", camera.aspect, 0.01, 100)
+    check_name(camera.name)
+    check_matrix(camera.name, camera.world_from_camera)
+    check_range(f"The field of view of “{camera.name}”", camera.fov_y, 0.01, 3.1)
+    check_range(f"The aspect of “{camera.name}”", camera.aspect, 0.01, 100)
 
 
 def _check_stages(stages: Stages) -> None:
@@ -230,12 +204,14 @@ def _check_stages(stages: Stages) -> None:
         ("views per step", stages.views_per_step, 1, limits.MAX_VIEWS_PER_STEP),
         ("render size", stages.render_size, limits.MIN_RENDER_SIZE, limits.MAX_RENDER_SIZE),
         ("steps between previews", stages.preview_every, 0, limits.MAX_STEPS),
+        ("scene steps", stages.scene_steps, 0, limits.MAX_STEPS),
+        ("finish steps", stages.finish_steps, 0, limits.MAX_FINISH_STEPS),
     )
     for what, value, low, high in bounds:
-        _check_range(f"The number for {what}", value, low, high)
+        check_range(f"The number for {what}", value, low, high)
 
 
 def _check_guidance(guidance: Guidance) -> None:
     for what, scale in (("geometry", guidance.geometry_scale), ("appearance", guidance.appearance_scale)):
         if scale is not None:
-            _check_range(f"The guidance scale for {what}", scale, 0, 1000)
+            check_range(f"The guidance scale for {what}", scale, 0, 1000)

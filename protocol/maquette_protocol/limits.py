@@ -53,6 +53,14 @@ MAX_SUBJECTS = 16
 MAX_CONTEXT = 100
 """Context objects of a job; the byte bound on a recipe is near this."""
 MAX_CAMERAS = 32
+MAX_LAMPS = 16
+"""Lamps of a scene; more are better sent as an environment."""
+MAX_LAMP_STRENGTH = 1e9
+"""W, or W/m²; half a million times the sun."""
+MAX_FINISH_STEPS = 50
+"""Steps of the finish in UV space; it has settled by then."""
+MAX_ENVIRONMENT_SIDE = 4096
+"""Pixels; only blurred versions of it are looked at."""
 MAX_TRIANGLES = 500_000
 """Of one mesh. What is called coarse here has far fewer; refinement's memory grows with it."""
 MAX_VERTICES = 3 * MAX_TRIANGLES

@@ -171,6 +171,13 @@ class SubjectResult:
     """u1 [height, width, 3], sRGB, row 0 at the bottom (Blender's order)."""
     origin: SurfaceOrigin | None = None
     """Where the new surface came from, unless ``same_topology``."""
+    roughness: ArrayRef | None = None
+    """u1 [height, width], linear, as ``metallic``; of a ``pbr`` subject (since 1.3)."""
+    metallic: ArrayRef | None = None
+    normal: ArrayRef | None = None
+    """u1 [height, width, 3], tangent space, OpenGL."""
+    seen: float = 1.0
+    """Share of the surface's texels that some view saw, 0..1; the others were filled from those around them (since 1.3)."""
 
 
 @dataclass(frozen=True)

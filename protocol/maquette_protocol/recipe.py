@@ -18,6 +18,8 @@ from typing import Literal
 RECIPE_FORMAT = 1
 
 Mode = Literal["keep_topology", "remesh", "texture_only"]
+MaterialKind = Literal["color", "pbr"]
+LampKind = Literal["sun", "point"]
 Matrix4 = tuple[
     float, float, float, float, float, float, float, float,
     float, float, float, float, float, float, float, float,
@@ -46,6 +48,20 @@ class MeshRef:
     """i4 [triangles, 3], counter-clockwise seen from outside."""
     corner_uvs: ArrayRef | None = None
     """f4 [triangles, 3, 2]: one UV per triangle corner, or none."""
+
+
+@dataclass(frozen=True)
+class SurfaceMaps:
+    """Images on a mesh's ``corner_uvs``, any of them, row 0 at the bottom. What comes back is ``texture_size`` square: maps
+    of another size are resampled, and only maps of that very size keep their masked texels bit for bit."""
+
+    base_color: ArrayRef | None = None
+    """u1 [height, width, 3], sRGB."""
+    roughness: ArrayRef | None = None
+    """u1 [height, width], linear; so is ``metallic``."""
+    metallic: ArrayRef | None = None
+    normal: ArrayRef | None = None
+    """u1 [height, width, 3], tangent space, OpenGL (green is up); 128, 128, 255 is flat."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,19 @@ class Subject:
     """i4 [edges, 2]: pairs of vertices whose edge keeps its angle."""
     triangle_budget: int = 0
     """Remesh: the most triangles of the result; 0: as many as the grid gives."""
+    material: MaterialKind = "color"
+    """``color``: base colour alone. ``pbr``: base colour, roughness, metallic and tangent-space normal."""
+    seed: int | None = None
+    """Of this subject's random numbers; none: the recipe's."""
+    maps: SurfaceMaps | None = None
+    """What appearance starts from, unless the mode makes a new topology."""
+    keep_look: float = 0.0
+    """0..1: how much of the look of ``maps.base_color`` is kept; 1 does not change it."""
+    texel_mask: ArrayRef | None = None
+    """u1 [height, width], on the mesh's UVs, row 0 at the bottom: 0 keeps a texel of ``maps`` as it is, 255 may change it."""
+    painted_triangles: ArrayRef | None = None
+    """u1 [triangles]: 1 where texels may change, 0 where they are kept (other material slots, unselected faces).
+    In ``texture_only`` the vertex ``mask`` masks the texture in the same way."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +136,28 @@ class Camera:
     """Vertical field of view, radians."""
     aspect: float = 1.0
     """Width over height."""
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """One of the scene's lamps. It shines along its own −Z (``sun``) or from its origin (``point``)."""
+
+    kind: LampKind
+    world_from_lamp: Matrix4 = IDENTITY
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Linear red, green, blue."""
+    strength: float = 1.0
+    """As in Blender: W/m² on a surface that faces a ``sun``, W in all directions of a ``point``."""
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """The light in which materials are judged. Nothing given: studio light that varies."""
+
+    environment: ArrayRef | None = None
+    """f4 [height, width, 3], equirectangular, linear, world space, row 0 at the bottom (straight down). Columns as Blender
+    has them: u = ½ − atan2(y, x) / 2π, so the middle of the picture is +X, a quarter of the width right of it −Y."""
+    lamps: tuple[Lamp, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +199,10 @@ class Stages:
     """Pixels; a prior may round it to what it was trained on."""
     preview_every: int = 10
     """Steps between previews; 0 for none."""
+    scene_steps: int = 0
+    """After each subject's own steps: appearance of all together, the whole scene in view."""
+    finish_steps: int = 0
+    """Last: steps towards sharpened pictures of the finished texture, in UV space."""
 
 
 @dataclass(frozen=True)
@@ -162,4 +217,7 @@ class Recipe:
     prior: str = "starter"
     """A name from the backend's list (``Welcome.priors``), never a path or repository id."""
     seed: int = 0
+    lighting: Lighting = field(default_factory=Lighting)
+    scene_prompt: str = ""
+    """What the whole scene is; empty: the subjects' prompts in a row."""
     format: int = RECIPE_FORMAT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from maquette_protocol.codec import Envelope
 from maquette_protocol.messages import (
@@ -35,10 +37,13 @@ from maquette_protocol.recipe import (
     CameraRig,
     ContextObject,
     Guidance,
+    Lamp,
+    Lighting,
     MeshRef,
     Recipe,
     Stages,
     Subject,
+    SurfaceMaps,
 )
 
 JOB = "0123456789abcdef" * 2
@@ -59,6 +64,27 @@ RECIPE = Recipe(
     guidance=Guidance(geometry_scale=7.5),
     seed=42,
 )
+
+PAINTED = replace(
+    RECIPE.subjects[0],
+    mode="texture_only", material="pbr", seed=7, keep_look=0.5,
+    maps=SurfaceMaps(
+        ArrayRef("55" * 32, "u1", (512, 512, 3)), ArrayRef("66" * 32, "u1", (512, 512)),
+        ArrayRef("77" * 32, "u1", (512, 512)), ArrayRef("88" * 32, "u1", (512, 512, 3)),
+    ),
+    texel_mask=ArrayRef("99" * 32, "u1", (256, 512)),
+    painted_triangles=ArrayRef("aa" * 32, "u1", (12,)),
+)  # fmt: skip
+PAINTED_SCENE = replace(
+    RECIPE,
+    subjects=(PAINTED, replace(PAINTED, subject_id="00" * 16, seed=None, maps=None, texel_mask=None)),
+    stages=Stages(scene_steps=5, finish_steps=50),
+    lighting=Lighting(
+        ArrayRef("bb" * 32, "f4", (64, 128, 3)), (Lamp("sun", MOVED, (1.0, 0.5, 0.25), 3.0), Lamp("point", strength=100.0))
+    ),
+    scene_prompt="a café at night",
+)
+"""Everything that version 1.3 added to a recipe."""
 
 CHUNK = np.arange(5, dtype=np.uint8)
 PREVIEW_ARRAYS = {

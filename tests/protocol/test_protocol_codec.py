@@ -16,11 +16,12 @@ from hypothesis.extra import numpy as npst
 from maquette_protocol import limits
 from maquette_protocol.codec import HEADER, MAGIC, Envelope, decode, encode
 from maquette_protocol.errors import ErrorCode, ProtocolError
-from maquette_protocol.messages import Error, JobProgress, Ping, Preview, PutChunk
+from maquette_protocol.messages import Error, JobProgress, Ping, Preview, PutChunk, SubmitJob
 from maquette_protocol.version import MAJOR
-from protocol_samples import HASH, JOB, SAMPLES, SUBJECT
+from protocol_samples import HASH, JOB, PAINTED_SCENE, SAMPLES, SUBJECT
 
-FRAMES = [[bytes(frame) for frame in encode(sample)] for sample in SAMPLES]
+FULL = Envelope(SubmitJob(JOB, PAINTED_SCENE), 11)
+FRAMES = [[bytes(frame) for frame in encode(sample)] for sample in (*SAMPLES, FULL)]
 PREVIEW = Preview(JOB, SUBJECT, "geometry", 1, 1)
 
 arrays = st.sampled_from(limits.DTYPES).flatmap(

@@ -19,6 +19,7 @@ from protocol_samples import RECIPE, SAMPLES
 GOLDEN = Path(__file__).parent / "golden" / "messages.json"
 GOLDEN_1_0 = GOLDEN.with_name("messages_1_0.json")
 GOLDEN_1_1 = GOLDEN.with_name("messages_1_1.json")
+GOLDEN_1_2 = GOLDEN.with_name("messages_1_2.json")
 """What older versions sent; never written again."""
 
 
@@ -57,9 +58,10 @@ def test_what_version_1_0_sent_is_read_with_defaults(sample: Envelope) -> None:
     assert decode([bytes.fromhex(frame) for frame in frames]).message == expected
 
 
+@pytest.mark.parametrize("older", [GOLDEN_1_1, GOLDEN_1_2], ids=["1.1", "1.2"])
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample.message).__name__)
-def test_what_version_1_1_sent_is_read_with_defaults(sample: Envelope) -> None:
-    frames = json.loads(GOLDEN_1_1.read_text())[type(sample.message).__name__]
+def test_what_later_versions_sent_is_read_with_defaults(sample: Envelope, older: Path) -> None:
+    frames = json.loads(older.read_text())[type(sample.message).__name__]
     assert decode([bytes.fromhex(frame) for frame in frames]).message == sample.message
 
 

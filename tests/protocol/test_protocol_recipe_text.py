@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maquette_protocol.codec import Envelope, decode, encode
 from maquette_protocol.errors import ProtocolError
+from maquette_protocol.messages import SubmitJob
 from maquette_protocol.recipe import IDENTITY, Guidance, Recipe
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes, recipe_to_json
-from protocol_samples import RECIPE
+from protocol_samples import JOB, PAINTED_SCENE, RECIPE
 
 SUBJECT = RECIPE.subjects[0]
 
@@ -48,6 +50,10 @@ def test_fields_at_their_default_do_not_count() -> None:
     assert b"appearance_scale" not in recipe_to_bytes(RECIPE)
 
 
+CHOICES = ("f4", "i4", "u1", "keep_topology", "texture_only", "color", "pbr", "sun", "point")
+"""Texts of which a changed letter is none."""
+
+
 def _variants(value: Any) -> list[Any]:
     """The value with one leaf changed, for each leaf."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -62,16 +68,22 @@ def _variants(value: Any) -> list[Any]:
         return [not value]
     if isinstance(value, int | float):
         return [value + 1]
-    if isinstance(value, str) and value not in ("f4", "i4", "keep_topology"):
+    if isinstance(value, str) and value not in CHOICES:
         return [value[:-1] + ("0" if value[-1:] != "0" else "1")]
     return []
 
 
-def test_every_field_counts() -> None:
-    variants = _variants(RECIPE)
+@pytest.mark.parametrize("recipe", [RECIPE, PAINTED_SCENE], ids=["1.2", "1.3"])
+def test_every_field_counts(recipe: Recipe) -> None:
+    variants = _variants(recipe)
     assert len(variants) > 60
     hashes = {recipe_hash(variant) for variant in variants}
-    assert len(hashes | {recipe_hash(RECIPE)}) == len(variants) + 1
+    assert len(hashes | {recipe_hash(recipe)}) == len(variants) + 1
+
+
+def test_appearance_is_stored_and_sent_as_it_is() -> None:
+    assert recipe_from_json(recipe_to_json(PAINTED_SCENE)) == PAINTED_SCENE
+    assert decode(encode(Envelope(SubmitJob(JOB, PAINTED_SCENE), 1))).message == SubmitJob(JOB, PAINTED_SCENE)
 
 
 @pytest.mark.parametrize(

@@ -117,14 +117,14 @@ class Desk:
         return status
 
     def _require_blobs(self, owner: str, recipe: Recipe) -> None:
-        """Raises ``MaquetteError`` BLOB_MISSING naming the mesh that is not here."""
+        """Raises ``MaquetteError`` BLOB_MISSING naming the object that is not all here."""
         used: list[str] = []
         for name, refs in recipe_refs(recipe):
             for ref in refs:
                 if not (self._holdings.complete(owner, ref.sha256) and self._store.has(ref.sha256)):
                     raise MaquetteError(
                         ErrorCode.BLOB_MISSING,
-                        f"The mesh of “{name}” is not here: blob {ref.sha256} is missing.",
+                        f"Not all of “{name}” is here: blob {ref.sha256} is missing.",
                         "Upload it, then submit again.",
                     )
                 used.append(ref.sha256)

@@ -23,7 +23,7 @@ from maquette_protocol.messages import (
     SubjectResult,
 )
 from maquette_protocol.plain import from_plain, to_plain
-from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe
+from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe, Subject, SurfaceMaps
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes
 
 from ..workers.executor import (
@@ -294,19 +294,30 @@ class JobKeeper:
 
 def recipe_refs(recipe: Recipe) -> list[tuple[str, list[ArrayRef]]]:
     """Every blob that a recipe refers to, by the object's name."""
-    subjects = [(one.name, _present(*_mesh_parts(one.mesh), one.mask, one.sharp_edges)) for one in recipe.subjects]
-    return subjects + [(one.name, _present(*_mesh_parts(one.mesh))) for one in recipe.context]
+    subjects = [(one.name, _present(*_mesh_parts(one.mesh), *_controls(one), *_images(one))) for one in recipe.subjects]
+    context = [(one.name, _present(*_mesh_parts(one.mesh))) for one in recipe.context]
+    return [*subjects, *context, ("The environment", _present(recipe.lighting.environment))]
 
 
 def result_refs(result: SubjectResult) -> list[ArrayRef]:
     """Every blob that a subject's result refers to."""
     origin = result.origin
     carried = () if origin is None else (origin.vertex_triangles, origin.vertex_weights, origin.face_triangles)
-    return _present(*_mesh_parts(result.mesh), result.base_color, *carried)
+    material = (result.base_color, result.roughness, result.metallic, result.normal)
+    return _present(*_mesh_parts(result.mesh), *material, *carried)
 
 
 def _mesh_parts(mesh: MeshRef) -> tuple[ArrayRef | None, ...]:
     return mesh.positions, mesh.triangles, mesh.corner_uvs
+
+
+def _controls(subject: Subject) -> tuple[ArrayRef | None, ...]:
+    return subject.mask, subject.sharp_edges, subject.texel_mask, subject.painted_triangles
+
+
+def _images(subject: Subject) -> tuple[ArrayRef | None, ...]:
+    maps = subject.maps or SurfaceMaps()
+    return maps.base_color, maps.roughness, maps.metallic, maps.normal
 
 
 def _present(*refs: ArrayRef | None) -> list[ArrayRef]:
