@@ -44,7 +44,7 @@ class Report:
     without_area: Bools
     """In the UV map, though not in space."""
     shared: Bools
-    """Exactly on another face, as mirrored halves are: meant so, and harmless."""
+    """Mirrored onto another face exactly: meant so, and harmless."""
     flipped: Bools
     blurred: Bools
     """With less than a quarter of the usual texels per length."""
@@ -72,15 +72,15 @@ def check(faces: Faces, texture_size: int) -> Report:
     tiles, tile_of, crosses = udim.tiles_of(uvs)
     uv_areas = _areas(uvs)
     is_flat = (np.abs(uv_areas) < _NO_AREA) & (faces.areas > 0)
-    shared, firsts = _exactly_shared(uvs, faces)
+    shared, counted = _mirrored(uvs, uv_areas, faces)
     density = _densities(np.abs(uv_areas), faces.areas) * texture_size
     is_measured = ~is_flat & (faces.areas > 0)
     usual = _weighted_median(density[is_measured], faces.areas[is_measured])
     return Report(
-        overlapping=_any(faces, _overlapping(uvs, tile_of, tiles, firsts[faces.polygons])),
+        overlapping=_any(faces, _overlapping(uvs, tile_of, tiles, counted[faces.polygons])),
         outside=_any(faces, crosses),
         without_area=_all(faces, is_flat),
-        shared=shared & ~_all(faces, is_flat),
+        shared=shared,
         flipped=_any(faces, uv_areas < -_NO_AREA),
         blurred=_all(faces, is_measured & (density < _LOW_DENSITY * usual)),
         tiles=tiles,
@@ -93,12 +93,12 @@ def sentences(report: Report, name: str, layer: str, texture_size: int) -> tuple
     """What an artist should know, the serious first; one sentence that all is well where it is."""
     problems = [
         _counted(report.overlapping, "{} lie on other faces in the UV map", "{} lies on other faces in the UV map"),
-        _counted(report.outside, "{} leave the square or cross a tile's border", "{} leaves the square or crosses a tile's border"),  # fmt: skip
+        _counted(report.outside, "{} leave the square or cross a tile's border", "{} leaves the square or crosses a tile's border"),
         _counted(report.without_area, "{} have no area in the UV map", "{} has no area in the UV map"),
     ]
     notes = [
-        _counted(report.shared, "{} share their texels exactly with others, as mirrored halves do", ""),
-        _counted(report.blurred, "{} get less than a quarter of the usual texels", "{} gets less than a quarter of the usual texels"),  # fmt: skip
+        _counted(report.shared, "{} share their texels with their mirror images", ""),
+        _counted(report.blurred, "{} get less than a quarter of the usual texels", "{} gets less than a quarter of the usual texels"),
     ]
     if 0 < report.texels_per_face < 1:
         notes.append(f"A usual face has only {report.texels_per_face:.2g} texels at {texture_size} pixels")
@@ -142,9 +142,10 @@ def _overlapping(uvs: NDArray[np.float64], tile_of: NDArray[np.int64], tiles: tu
     return found
 
 
-def _exactly_shared(uvs: NDArray[np.float64], faces: Faces) -> tuple[Bools, Bools]:
-    """Faces [P] that have exactly the corners of another one, and faces [P] that are the first of their kind.
+def _mirrored(uvs: NDArray[np.float64], uv_areas: NDArray[np.float64], faces: Faces) -> tuple[Bools, Bools]:
+    """Faces [P] that are mirrored onto others exactly, and those [P] that count when overlaps are looked for.
 
+    Mirrored are as many face up as face down; copies that are stacked are not meant here: they would get one picture.
     By faces and not by triangles: of two mirrored quads each may be cut along its own diagonal.
     """
     places = np.round(uvs * _ROUND).astype(np.int64).reshape(-1, 2)
@@ -153,11 +154,12 @@ def _exactly_shared(uvs: NDArray[np.float64], faces: Faces) -> tuple[Bools, Bool
     _, once = np.unique(_mixed(places, polygons), return_index=True)
     keys = np.zeros(faces.count, np.uint64)
     np.add.at(keys, polygons[once], _mixed(places[once], np.zeros(len(once), np.int64)))  # a sum: any order will do
-    _, first, which, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-    is_first = np.zeros(faces.count, bool)
-    is_first[first] = True
-    has_triangles = np.bincount(faces.polygons, minlength=faces.count) > 0
-    return (counts[which.ravel()] > 1) & has_triangles, is_first
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    up = np.sign(np.bincount(faces.polygons, weights=uv_areas, minlength=faces.count))
+    is_mirrored = (np.bincount(which.ravel(), weights=up) == 0)[which.ravel()] & (up != 0)
+    counts = ~is_mirrored
+    counts[first] = True
+    return is_mirrored, counts
 
 
 def _mixed(places: NDArray[np.int64], seeds: NDArray[np.int64]) -> NDArray[np.uint64]:

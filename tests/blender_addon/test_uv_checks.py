@@ -67,7 +67,15 @@ def test_mirrored_halves_that_share_exactly_are_sound_however_their_quads_are_cu
     assert report.is_sound
     assert report.shared.all()
     assert np.flatnonzero(report.flipped).tolist() == list(range(8, 16))
-    assert "16 faces share their texels exactly" in " ".join(addon("uv_checks").sentences(report, "Crate", "UVMap", 1024))
+    assert "16 faces share their texels with their mirror images" in " ".join(addon("uv_checks").sentences(report, "Crate", "UVMap", 1024))
+
+
+def test_faces_that_all_fill_the_square_lie_on_each_other(addon: Addon) -> None:
+    faces = grid_faces(addon)
+    whole = np.tile(np.array([[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]], np.float32), (16, 1, 1))
+    report = check(addon, changed(addon, faces, whole))  # as after UV > Reset
+    assert report.overlapping.all()
+    assert not report.shared.any()
 
 
 def test_halves_shifted_by_a_texel_are_not_meant_so(addon: Addon) -> None:

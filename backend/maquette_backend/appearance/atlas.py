@@ -13,6 +13,9 @@ from .uv_raster import coverage
 _CHECK_SIZE = 512
 """Texels a side at which UVs are judged: a finer overlap would not show in a 1024² texture."""
 
+_SAME_PLACE = 1 << 14
+"""UVs nearer than this part of the square are one place, where triangles are compared."""
+
 
 @dataclass(frozen=True)
 class Atlas:
@@ -27,7 +30,8 @@ class UvReport:
     """How sound given UVs are for painting a texture of their own."""
 
     overlap: float
-    """Texels that more than one triangle claims, as a fraction of those covered."""
+    """Texels that more than one triangle claims, as a fraction of those covered. Halves that are mirrored onto
+    each other exactly share their texels on purpose, and count once."""
     outside: float
     """Fraction of corners outside 0..1 (tiled or UDIM)."""
     zero_area: float
@@ -76,9 +80,9 @@ def check_uvs(corner_uvs: NDArray[np.floating]) -> UvReport:
     if len(corner_uvs) == 0 or not np.isfinite(corner_uvs).all():
         return UvReport(0.0, 0.0, 0.0, 0.0, 0.0, finite=False)
     uvs = corner_uvs.astype(np.float64)
-    count, _ = coverage(uvs, _CHECK_SIZE)
     one, two = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
     area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    count, _ = coverage(_mirrored_once(uvs, area), _CHECK_SIZE)
     total = np.abs(area).sum()
     tolerance = 1e-6
     return UvReport(
@@ -89,3 +93,14 @@ def check_uvs(corner_uvs: NDArray[np.floating]) -> UvReport:
         covered=float((count > 0).mean()),
         finite=True,
     )
+
+
+def _mirrored_once(uvs: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """UVs [F,3,2] where triangles that lie exactly on each other, as many face up as face down, are there once."""
+    places = np.round(np.clip(uvs, -8, 8) * _SAME_PLACE).astype(np.int64)
+    keys = np.sort(places[..., 0] << 32 | (places[..., 1] & 0xFFFFFFFF), axis=1)
+    _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    is_mirrored = np.bincount(which.ravel(), weights=np.sign(area)) == 0
+    keep = ~is_mirrored[which.ravel()]
+    keep[first] = True
+    return uvs[keep]

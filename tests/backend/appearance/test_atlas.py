@@ -60,6 +60,18 @@ def test_stacked_islands_are_overlap() -> None:
     assert half.overlap == pytest.approx(1 / 3, abs=0.01)
 
 
+def test_mirrored_halves_share_their_texels_and_copies_do_not() -> None:
+    mirrored = SQUARE[:, ::-1]
+    shared = check_uvs(np.concatenate([SQUARE, np.roll(mirrored, 1, axis=1) + 1e-7]))
+    assert shared.sound
+    assert shared.overlap == 0
+    assert shared.flipped == pytest.approx(0.5)
+    # another part that was stacked on it, or one half shifted by a texel, is no mirror image
+    assert check_uvs(np.concatenate([SQUARE, SQUARE])).overlap == 1
+    assert check_uvs(np.concatenate([SQUARE, mirrored, SQUARE])).overlap == 1
+    assert check_uvs(np.concatenate([SQUARE, mirrored + 2 / 512])).overlap > 0.9
+
+
 def test_tiled_degenerate_flipped_and_broken_uvs() -> None:
     assert check_uvs(SQUARE + 0.6).outside == pytest.approx(4 / 6)
     assert not check_uvs(SQUARE + 0.6).sound
