@@ -174,6 +174,8 @@ def _index_ranges(ranges: list[tuple[int, int]]) -> Tensor:
 
 def _positively_oriented(vertices: Tensor, tets: Tensor) -> Tensor:
     """Swap two vertices of every tetrahedron of negative volume."""
-    p = vertices[tets]
-    volume = torch.linalg.det(p[:, 1:] - p[:, :1])
+    first, *sides = (vertices.index_select(0, tets[:, k]) for k in range(4))
+    a, b, c = (side - first for side in sides)
+    # written out: a batch of small determinants takes ten times as long
+    volume = (torch.linalg.cross(a, b) * c).sum(1)
     return torch.where((volume < 0)[:, None], tets[:, [0, 1, 3, 2]], tets)

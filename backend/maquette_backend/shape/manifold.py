@@ -122,7 +122,8 @@ def _mended(
     """One round: every bad triangle that no earlier change of the round has touched."""
     beside: dict[tuple[int, int], int] = {}
     round_vertex: dict[int, list[int]] = {}
-    for face, corners in enumerate(f.tolist()):
+    for face in _two_rings(f, bad, len(v)).tolist():
+        corners = f[face].tolist()
         for k in range(3):
             beside[corners[k], corners[(k + 1) % 3]] = face
             round_vertex.setdefault(corners[k], []).append(face)
@@ -140,6 +141,15 @@ def _mended(
         if done:
             touched[list(near)] = True
     return f[~gone]
+
+
+def _two_rings(f: NDArray[np.int64], faces: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """All triangles at a vertex of a triangle that touches one of ``faces``: no mending looks or reaches farther."""
+    for _ in range(2):
+        near = np.zeros(count, bool)
+        near[f[faces].reshape(-1)] = True
+        faces = np.flatnonzero(near[f].any(axis=1))
+    return faces
 
 
 def _collapse(

@@ -72,11 +72,12 @@ def thin_places(solid: Solid, limit: float, spacing: float) -> ThinPlaces:
 
 
 def _least_near(points: Points, values: Points, reach: float) -> Points:
-    """The least of ``values`` [S] within ``reach`` of each point."""
-    pairs = KDTree(points).query_pairs(reach, output_type="ndarray") if len(points) else np.zeros((0, 2), np.int64)
+    """The least of ``values`` [S] within ``reach`` of each point; most are ``inf``, and only the others are looked round."""
     least = values.copy()
-    np.minimum.at(least, pairs[:, 0], values[pairs[:, 1]])
-    np.minimum.at(least, pairs[:, 1], values[pairs[:, 0]])
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known):
+        near = KDTree(points[known]).sparse_distance_matrix(KDTree(points), reach, output_type="coo_matrix")
+        np.minimum.at(least, near.col, values[known[near.row]])
     return least
 
 
