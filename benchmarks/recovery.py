@@ -34,7 +34,7 @@ from benchmarks.rows import Row
 _VIEWS = 8
 _VIEWS_PER_STEP = 4
 _SIDE_PX = 128
-_SUPERSAMPLE = 2
+_SUPERSAMPLE = 3
 _BOUND = 0.05
 _STEPS = 60
 _RATE = 4e-3
@@ -104,9 +104,7 @@ def recover_kept(case: Case) -> Recovered:
 def _optimise(body: Body, case: Case, at: Callable[[float], None]) -> float:
     """Adam on the difference of the normal images; returns the share of time that the surface takes."""
     rasterizer, cameras = choose_rasterizer("cpu"), _cameras()
-    answer = Mesh(*case.answer())
-    with torch.no_grad():
-        wanted = _rendered(rasterizer, torch.from_numpy(answer.positions), torch.from_numpy(answer.triangles).long(), cameras)
+    wanted = _pictures(rasterizer, Mesh(*case.answer()), cameras)
     optimiser = torch.optim.Adam(body.parameters(), lr=body.learning_rate, betas=(0.9, 0.99))
     surfaces, began = 0.0, 0.0
     for number in range(_STEPS):
@@ -120,7 +118,9 @@ def _optimise(body: Body, case: Case, at: Callable[[float], None]) -> float:
         surfaces += time.perf_counter() - before
         rows = (torch.arange(_VIEWS_PER_STEP) * (_VIEWS // _VIEWS_PER_STEP) + number) % _VIEWS
         chosen = Cameras(cameras.camera_from_world[rows], cameras.clip_from_camera[rows])
-        seen = _rendered(rasterizer, surface.positions, surface.triangles, chosen)
+        seen = render_views(
+            rasterizer, surface.positions, surface.triangles, None, chosen, _SIDE_PX, topology=surface.topology
+        )
         loss = (seen.normal - wanted.normal[rows]).abs().mean() + _MASK_WEIGHT * (seen.mask - wanted.mask[rows]).abs().mean()
         optimiser.zero_grad(set_to_none=True)
         (loss + body.penalty(surface)).backward()
@@ -129,16 +129,20 @@ def _optimise(body: Body, case: Case, at: Callable[[float], None]) -> float:
 
 
 def _cameras() -> Cameras:
-    """Eight round the shape, high and low in turn."""
+    """Eight round the shape, low, in between and high in turn: so that a flat top, an underside and the inside of a cup
+    are all seen by some; within the elevations that a job keeps to."""
     turn = torch.arange(_VIEWS) * (2 * torch.pi / _VIEWS) + 0.2
-    height = torch.tensor([0.45, -0.15]).repeat(_VIEWS // 2)
-    # pairs of opposite height in every half of the views
-    height = height[torch.tensor([0, 1, 1, 0, 0, 1, 1, 0])]
+    height = torch.deg2rad(torch.tensor([-10.0, 60.0, 30.0, -10.0, 45.0, -10.0, 60.0, 20.0]))
     return cameras_for(Views(turn, height, torch.full((_VIEWS,), 1.9), torch.full((_VIEWS,), FOV_Y)))
 
 
-def _rendered(rasterizer: Rasterizer, positions: Tensor, triangles: Tensor, cameras: Cameras) -> Rendering:
-    return render_views(rasterizer, positions, triangles, None, cameras, _SIDE_PX)
+@torch.no_grad()
+def _pictures(rasterizer: Rasterizer, answer: Mesh, cameras: Cameras) -> Rendering:
+    """What the answer looks like: each triangle by itself, since normals that are smoothed over an edge of 90 degrees,
+    or along a whole side, are those of another shape."""
+    corners = torch.from_numpy(answer.positions[answer.triangles].reshape(-1, 3))
+    triangles = torch.arange(len(corners)).reshape(-1, 3)
+    return render_views(rasterizer, corners, triangles, None, cameras, _SIDE_PX, supersample=_SUPERSAMPLE)
 
 
 def _judged(case: Case, start: Mesh, result: Mesh, reach: float, share: float) -> Recovered:
