@@ -19,6 +19,7 @@ from . import correspondence, mesh_building, mesh_reading, nearest_surface, rigg
 from ._protocol import arrays, recipe, recipe_text
 from .correspondence import Influences, Source
 from .refined import Correspondence, Floats, Refined
+from .target_settings import Delivery
 
 ORIGINAL_MATERIAL = "maquette_original_material"
 """Face attribute of a result: the slot of the original's material that belongs there."""
@@ -53,12 +54,16 @@ def carry(
     refined: Refined,
     recipe_json: str,
     wishes: Wishes,
-) -> None:
-    """Give a result with a new topology what hangs on the target's surface. Changes the result only."""
+    how: Delivery = Delivery(),  # noqa: B008 (immutable)
+) -> bool:
+    """Give a result with polygons of its own what hangs on the target's surface. Changes the result only.
+
+    False when the target has no faces any more, from which anything could be taken.
+    """
     sent = _sent(recipe_json, refined.subject_id)
-    with _mesh_as_sent(context, target, sent) as found:
+    with _mesh_as_sent(context, target, sent, how) as found:
         if not len(found.source.triangles):
-            return
+            return False
         origin = _origin(found, refined)
         mesh = result.data
         assert isinstance(mesh, bpy.types.Mesh)
@@ -70,8 +75,12 @@ def carry(
             flat = _of_polygons(found, "use_smooth", bool)
             mesh.polygons.foreach_set("use_smooth", flat[origin.face_triangles])
         weights = _carry_groups(target, found, result, origin)
-        _carry_rig(target, found, result, refined, weights, sent)
+        if found.is_base or how.base:
+            rigging.copy_modifiers(target, result, but=("MIRROR",) if how.mirrored else ())
+        else:
+            _carry_rig(target, found, result, refined, weights, sent)
     mesh.update()
+    return True
 
 
 def switch_materials(mesh: bpy.types.Mesh) -> bool:
@@ -97,19 +106,22 @@ def _sent(recipe_json: str, subject_id: str) -> recipe.Subject | None:
 
 @contextmanager
 def _mesh_as_sent(
-    context: bpy.types.Context, target: bpy.types.Object, sent: recipe.Subject | None
+    context: bpy.types.Context, target: bpy.types.Object, sent: recipe.Subject | None, how: Delivery
 ) -> Iterator[_Found]:
     """The mesh that was sent, with modifiers or without: known by its hash, so an edit made meanwhile is noticed."""
     with mesh_reading.evaluated_mesh(context, target) as evaluated, mesh_reading.base_mesh(target) as base:
-        found = _compared(evaluated, sent, is_base=False)
+        candidates = [(evaluated, False), (base, True)]
+        if how.base and not how.mirrored:  # of a mirrored mesh both halves were sent: the evaluated one has them
+            candidates.reverse()
+        found = _compared(*candidates[0], sent)
         if not (found.same_triangles and found.same_positions):
-            other = _compared(base, sent, is_base=True)
+            other = _compared(*candidates[1], sent)
             better = (other.same_triangles, other.same_positions) > (found.same_triangles, found.same_positions)
             found = other if better else found
         yield found
 
 
-def _compared(mesh: bpy.types.Mesh, sent: recipe.Subject | None, *, is_base: bool) -> _Found:
+def _compared(mesh: bpy.types.Mesh, is_base: bool, sent: recipe.Subject | None) -> _Found:
     triangles, loops = mesh_reading.triangle_corners(mesh)
     polygons = np.zeros(len(triangles), np.int32)
     positions = np.zeros((len(mesh.vertices), 3), np.float32)
@@ -255,9 +267,6 @@ def _carry_rig(
     What was refined as the modifiers show it has the pose in it, which the armature would apply once more: the result
     is brought back to the rest pose first.
     """
-    if found.is_base:
-        rigging.copy_modifiers(target, result)
-        return
     rigging.copy_armatures(target, result)
     world = target.matrix_world if sent is None else Matrix(np.reshape(sent.world_from_object, (4, 4)).tolist())
     pose = rigging.pose_of(target, world)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import bpy
@@ -59,9 +60,9 @@ def copy_armatures(target: bpy.types.Object, result: bpy.types.Object) -> None:
             setattr(copy, name, getattr(modifier, name))
 
 
-def copy_modifiers(target: bpy.types.Object, result: bpy.types.Object) -> None:
-    """All the target's modifiers on the result, with their settings."""
-    for modifier in target.modifiers:
+def copy_modifiers(target: bpy.types.Object, result: bpy.types.Object, but: Collection[str] = ()) -> None:
+    """The target's modifiers on the result, with their settings, save those of some types."""
+    for modifier in (one for one in target.modifiers if one.type not in but):
         copy = result.modifiers.new(modifier.name, modifier.type)
         for prop in modifier.bl_rna.properties:
             if not prop.is_readonly and prop.identifier != "name":

@@ -49,6 +49,8 @@ OWN_POLYGONS = -2
 SAID = "maquette_prompt_reading"
 """Custom property of a result: what the prior made of its prompt, and what else the artist should know."""
 EDITED = "The mesh was edited while the job ran, so the result is a new object."
+CARRIED = "Groups, rig, materials and colours were taken from the nearest points of the mesh as it is now."
+EMPTIED = "It has no faces any more, so nothing of it could be carried over."
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ class Origin:
     versions: str
     said: Mapping[str, str] = field(default_factory=dict)
     """What the prior makes of each subject's prompt, by subject; told in the panel."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A result's object."""
+
+    thing: bpy.types.Object
+    fits: bool
+    """It has the artist's own polygons, with all that is on them."""
+    carried: bool = False
+    """Else: it took over what hung on the original."""
 
 
 # ---- previews -------------------------------------------------------------------------------------
@@ -170,12 +183,15 @@ def accept(
             note.job_id, note.recipe, note.versions, note.said = origin.job_id, origin.recipe_json, origin.versions, said
             _show_key(context, target, note)
             return target
-    result, fits = _result_object(context, target, refined, origin, how)
+    made = _result_object(context, target, refined, origin, how)
+    result, fits = made.thing, made.fits
     result["maquette_recipe"] = origin.recipe_json
     result["maquette_job"] = origin.job_id
     result["maquette_versions"] = origin.versions
     if refined.same_topology and (how.shape_key or not fits):
         said = f"{said} {EDITED}".strip()
+    if not fits and (refined.same_topology or not made.carried):
+        said = f"{said} {CARRIED if made.carried else EMPTIED}".strip()
     if said:
         result[SAID] = said
     held = properties.notes(result)
@@ -197,15 +213,15 @@ def _as_asked(refined: Refined, origin: Origin) -> Refined:
 
 def _result_object(
     context: bpy.types.Context, target: bpy.types.Object, refined: Refined, origin: Origin, how: Delivery
-) -> tuple[bpy.types.Object, bool]:
-    """The artist's own polygons, moved, where they correspond; else the triangles that came. And whether they do."""
+) -> _Made:
+    """The artist's own polygons, moved, where they correspond; else the triangles that came."""
     name = _short(target.name, RESULT_SUFFIX)
     if refined.same_topology and how.base:
         copy = same_topology.moved_copy(target, refined, name, how)
         if copy is not None:
             copy.data.name = name
             _link(copy, target)
-            return copy, True
+            return _Made(copy, fits=True)
     mesh, surface = bpy.data.meshes.new(name), refined.surface
     moved = same_topology.moved_evaluated(context, target, surface) if refined.same_topology and not how.base else None
     if moved is not None:
@@ -216,9 +232,11 @@ def _result_object(
         mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
     result = _stand_in(name, mesh, target)
     coloring.color_surface(mesh, name, surface, pack=True)
-    if not refined.same_topology:
-        carrying.carry(context, target, result, refined, origin.recipe_json, result_settings.wishes(context.scene))
-    return result, moved is not None
+    if moved is not None:
+        return _Made(result, fits=True)
+    wishes = result_settings.wishes(context.scene)
+    carried = carrying.carry(context, target, result, refined, origin.recipe_json, wishes, how)
+    return _Made(result, fits=False, carried=carried)
 
 
 def _show_key(context: bpy.types.Context, target: bpy.types.Object, note: properties.MaquetteKeyNotes) -> None:

@@ -58,6 +58,10 @@ def differences(before: dict, after: dict) -> dict[str, object]:
 
 
 def _properties(thing: object, depth: int) -> dict[str, object]:
+    if isinstance(thing, bpy.types.MeshUVLoop):
+        # its selection and pins are the mesh's attributes, read there; here Blender looks them up by the address of the
+        # UV layer, which another one may have by now after undo, and crashes
+        return {"uv": tuple(thing.uv)}
     out: dict[str, object] = {}
     for prop in thing.bl_rna.properties:  # type: ignore[attr-defined]
         name = prop.identifier

@@ -10,6 +10,7 @@ import mesh_fingerprint as fingerprint
 import nasty_meshes
 import numpy as np
 import pytest
+from carrying_scenes import bend, rigged, weights_of
 from driving import Addon, begin, pump_until
 from small_backend import GROWTH, SmallBackend, texture
 
@@ -258,6 +259,63 @@ def test_a_mesh_that_is_edited_meanwhile_gets_a_new_object_and_says_why(addon: A
     assert crate.data.shape_keys is None
     assert len(crate.maquette.result.data.vertices) == 8
     assert "edited" in crate.maquette.result["maquette_prompt_reading"]
+    assert "nearest points" in crate.maquette.result["maquette_prompt_reading"]
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_what_is_edited_meanwhile_takes_its_rig_and_materials_along(
+    addon: Addon, connected: SmallBackend, delivery: str
+) -> None:
+    """Loop cuts, painted weights and a new pose while the job ran: the surface that was sent comes back, with all that."""
+    column, rig = rigged(addon)
+    bpy.context.view_layer.objects.active = column
+    for vertex in column.data.vertices:
+        vertex.co.y += 0.3
+    column.modifiers.new("Mirror", "MIRROR").use_axis = (False, True, False)
+    column.modifiers.move(1, 0)
+    scenes.add_target(column, "a column", mode="keep_topology")
+    target().delivery = delivery
+    bpy.context.scene.maquette.appearance_steps = 0
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.previews >= 1)
+    column.data.materials.append(bpy.data.materials.new("Oak"))
+    column.hide_viewport = False
+    bpy.context.view_layer.objects.active = column
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="SELECT")
+    bpy.ops.mesh.subdivide(number_cuts=1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bend(rig, 0.4)
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    result = column.maquette.result
+    heights = positions(result.data)[:, 2] / GROWTH
+    assert [group.name for group in result.vertex_groups] == ["Low", "High"]
+    # nearest to the posed surface of now, so no better than the pose is far
+    np.testing.assert_allclose(weights_of(result)[:, 1], (heights + 1) / 2, atol=0.2)
+    np.testing.assert_allclose(weights_of(result).sum(axis=1), 1.0, atol=1e-5)
+    # the rest shape was sent, with both halves: it follows the armature, and is not mirrored once more
+    assert [(one.type, one.show_viewport) for one in result.modifiers] == [("ARMATURE", True)]
+    assert result.parent is rig
+    assert [material.name for material in result.data.materials] == ["Oak"]
+    assert "nearest points" in result["maquette_prompt_reading"]
+    assert "maquette_rig_off" not in result
+
+
+def test_of_a_mesh_that_was_emptied_meanwhile_nothing_is_carried_and_that_is_said(
+    addon: Addon, connected: SmallBackend
+) -> None:
+    crate = scenes.cube(prompt=None)
+    scenes.add_target(crate, "a crate", mode="keep_topology")
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.previews >= 1)
+    crate.data.clear_geometry()
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    assert len(crate.maquette.result.data.vertices) == 8
+    assert "nothing of it could be carried" in crate.maquette.result["maquette_prompt_reading"]
 
 
 def test_a_job_found_after_a_restart_delivers_as_it_was_asked_to(
