@@ -18,12 +18,13 @@ PROTOCOL_LIBRARIES = {"numpy": "", "msgpack": "protocol/maquette_protocol/codec.
 
 BACKEND_ARROWS: dict[str, tuple[str, ...]] = {
     "fields": (),
+    "surface": (),
     "priors": ("fields",),
-    "render": ("fields",),
+    "render": ("fields", "surface"),
     "shape": ("fields",),
-    "appearance": ("fields",),
+    "appearance": ("fields", "surface"),
     "guidance": ("fields", "priors"),
-    "refine": ("fields", "priors", "render", "shape", "appearance", "guidance"),
+    "refine": ("fields", "surface", "priors", "render", "shape", "appearance", "guidance"),
     "server": ("workers.executor", "workers.local", "priors.catalogue"),
     "workers": ("server.blob_store", "server.home", "refine", "priors"),
     "cli": ("server", "workers", "refine", "priors"),

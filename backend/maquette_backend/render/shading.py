@@ -14,6 +14,7 @@ from maquette_backend.render.edges import Topology, build_topology
 from maquette_backend.render.fragments import Fragments, barycentric_derivatives, fragments_of, gather_corners
 from maquette_backend.render.rasterizer import Rasterizer
 from maquette_backend.render.texturing import level_of_detail, sample_texture
+from maquette_backend.surface.normals import face_normals, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,6 @@ class Rendering:
     """[N,1,H,W] coverage 0..1"""
 
 
-def face_normals(positions: Tensor, triangles: Tensor) -> Tensor:
-    """[V,3], [F,3] → [F,3], as long as twice the triangle's area."""
-    a, b, c = (positions.index_select(0, triangles[:, k].long()) for k in range(3))
-    return torch.linalg.cross(b - a, c - a)
-
-
-def vertex_normals(positions: Tensor, triangles: Tensor) -> Tensor:
-    """Area-weighted unit normals [V,3]; zero at a vertex without triangles."""
-    normals = face_normals(positions, triangles).repeat_interleave(3, 0)
-    total = torch.zeros_like(positions).index_add(0, triangles.long().reshape(-1), normals)
-    return functional.normalize(total, dim=1, eps=1e-12)
-
-
 def render_views(
     rasterizer: Rasterizer,
     positions: Tensor,
@@ -97,7 +85,7 @@ def render_views(
     rast = rasterizer.rasterize(clip, triangles, (height * supersample, width * supersample))
     fragments = fragments_of(rast, triangles)
     rotation = cameras.camera_from_world[:, :3, :3].index_select(0, fragments.views)
-    normal = _normals(fragments, positions, triangles, cameras, two_sided)
+    normal = surface_normals(fragments, positions, triangles, cameras, two_sided)
     normal_camera = (rotation * normal[:, None, :]).sum(-1)
     shade = (light or HeadLight()).shade(normal_camera, normal[:, 2])
     albedo = _albedo(fragments, positions, clip, color)
@@ -126,8 +114,8 @@ def _sum_slices(values: Tensor, axis: int) -> Tensor:
     return sum(others, first)
 
 
-def _normals(fragments: Fragments, positions: Tensor, triangles: Tensor, cameras: Cameras, two_sided: bool) -> Tensor:
-    """World-space unit normals [P,3], smooth over the surface."""
+def surface_normals(fragments: Fragments, positions: Tensor, triangles: Tensor, cameras: Cameras, two_sided: bool) -> Tensor:
+    """World-space unit normals [P,3], smooth over the surface; ``two_sided``: turned towards the camera."""
     normal = functional.normalize(fragments.interpolate(vertex_normals(positions, triangles)), dim=1, eps=1e-6)
     if not two_sided:
         return normal
@@ -154,12 +142,22 @@ def _albedo(fragments: Fragments, positions: Tensor, clip: Tensor, color: Albedo
 
 def _textured(fragments: Fragments, clip: Tensor, texture: TextureMap) -> Tensor:
     """Trilinear lookup at the level at which a pixel is one texel."""
-    corners = texture.corner_uvs.index_select(0, fragments.triangles)  # [P,3,2]
+    uv, level = texture_place(fragments, clip, texture.corner_uvs, (texture.image.shape[0], texture.image.shape[1]))
+    return sample_texture(texture.image[None], uv[None], level[None])[0]
+
+
+def texture_place(
+    fragments: Fragments, clip: Tensor, corner_uvs: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """uv [P,2] of each fragment and the mip level [P] at which a pixel is one texel of a texture of ``size``.
+
+    ``clip`` [N,V,4], ``corner_uvs`` [F,3,2]; the level carries no gradient.
+    """
+    corners = corner_uvs.index_select(0, fragments.triangles)  # [P,3,2]
     uv = (corners * fragments.barycentrics[..., None]).sum(1)
     with torch.no_grad():
         derivatives = barycentric_derivatives(
             gather_corners(clip, fragments.vertices, fragments.views), fragments.pixels, fragments.size
         )
         uv_da = torch.einsum("pcu,pcd->pud", corners, derivatives).reshape(-1, 4)
-        level = level_of_detail(uv_da, (texture.image.shape[0], texture.image.shape[1]))
-    return sample_texture(texture.image[None], uv[None], level[None])[0]
+        return uv, level_of_detail(uv_da, size)
