@@ -58,10 +58,9 @@ def differences(before: dict, after: dict) -> dict[str, object]:
 
 
 def _properties(thing: object, depth: int) -> dict[str, object]:
-    if isinstance(thing, bpy.types.MeshUVLoop):
-        # its selection and pins are the mesh's attributes, read there; here Blender looks them up by the address of the
-        # UV layer, which another one may have by now after undo, and crashes
-        return {"uv": tuple(thing.uv)}
+    if isinstance(thing, bpy.types.MeshUVLoopLayer):
+        # its values are among the mesh's attributes; reading them here makes Blender copy what undo shares
+        return {"name": thing.name, "active": thing.active, "render": thing.active_render, "clone": thing.active_clone}
     out: dict[str, object] = {}
     for prop in thing.bl_rna.properties:  # type: ignore[attr-defined]
         name = prop.identifier
