@@ -35,28 +35,36 @@ def surface_under_texels(corner_uvs: NDArray[np.floating], size: int) -> tuple[N
     Conservative: a texel that an island only touches is owned too, with the coordinates of the point of the
     triangle nearest to its centre. So bilinear look-ups inside the island find no empty texel.
     """
-    _, owner = coverage(corner_uvs, size)
-    inside = owner >= 0
-    texels = np.ascontiguousarray(np.nan_to_num(np.clip(corner_uvs, -8, 8)), dtype=np.float64) * size
-    distance = np.where(inside, -1.0, _REACH * _REACH)
+    owner = owners_under_texels(corner_uvs, size)
     bary = np.zeros((size, size, 3))
-    _touch(texels, distance, owner)
-    _barycentric(texels, owner, bary)
+    _barycentric(_in_texels(corner_uvs, size), owner, bary)
     return owner, bary
 
 
-@njit(cache=True)
+def owners_under_texels(corner_uvs: NDArray[np.floating], size: int) -> NDArray[np.int32]:
+    """The owners of ``surface_under_texels`` alone."""
+    _, owner = coverage(corner_uvs, size)
+    distance = np.where(owner >= 0, np.float32(-1), np.float32(_REACH * _REACH))
+    _touch(_in_texels(corner_uvs, size), distance, owner)
+    return owner
+
+
+def _in_texels(corner_uvs: NDArray[np.floating], size: int) -> NDArray[np.float64]:
+    return np.ascontiguousarray(np.nan_to_num(np.clip(corner_uvs, -8, 8)), dtype=np.float64) * size
+
+
+@njit(cache=True, nogil=True)
 def _edge(ax, ay, bx, by, px, py):
     return (bx - ax) * (py - ay) - (by - ay) * (px - ax)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _owns_edge(ax, ay, bx, by):
     """The top-left rule for a counter-clockwise triangle with v upwards."""
     return by < ay or (by == ay and bx < ax)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _cover(fixed, count, owner):
     size = count.shape[0]
     half = SUBTEXEL // 2
@@ -88,7 +96,7 @@ def _cover(fixed, count, owner):
                         owner[j, i] = t
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _touch(texels, distance, owner):
     """Give every texel that no centre test covered to the nearest triangle within reach."""
     size = owner.shape[0]
@@ -103,7 +111,7 @@ def _touch(texels, distance, owner):
                 if distance[j, i] < 0:
                     continue
                 x, y = i + 0.5, j + 0.5
-                w0, w1, w2 = _nearest(corners, x, y)
+                w0, w1, w2 = barycentric_of_nearest(corners, x, y)
                 dx = w0 * corners[0, 0] + w1 * corners[1, 0] + w2 * corners[2, 0] - x
                 dy = w0 * corners[0, 1] + w1 * corners[1, 1] + w2 * corners[2, 1] - y
                 if dx * dx + dy * dy < distance[j, i]:
@@ -111,16 +119,16 @@ def _touch(texels, distance, owner):
                     owner[j, i] = t
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _barycentric(texels, owner, bary):
     for j in range(owner.shape[0]):
         for i in range(owner.shape[1]):
             if owner[j, i] >= 0:
-                bary[j, i] = _nearest(texels[owner[j, i]], i + 0.5, j + 0.5)
+                bary[j, i] = barycentric_of_nearest(texels[owner[j, i]], i + 0.5, j + 0.5)
 
 
-@njit(cache=True)
-def _nearest(corners, x, y):
+@njit(cache=True, nogil=True)
+def barycentric_of_nearest(corners, x, y):
     """Barycentric coordinates of the point of a triangle [3,2] nearest to (x, y)."""
     ax, ay = corners[0]
     bx, by = corners[1]
