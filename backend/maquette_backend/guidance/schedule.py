@@ -1,11 +1,25 @@
-"""Diffusion times over a run: wide and noisy first, narrow and fine last (annealed t)."""
+"""Diffusion times and guidance scales over a run: wide and noisy first, narrow and fine last (annealed t)."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Times(Protocol):
+    """Which diffusion times a step draws."""
+
+    def bounds(self, progress: float) -> tuple[float, float]:
+        """Lower and upper time at ``progress`` in 0..1 of the run."""
+        ...
+
+    def sample(self, progress: float, views: int, generator: torch.Generator) -> Tensor:
+        """Times [views] between the bounds."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,3 +43,35 @@ class TimeSchedule:
         """Uniform times [views] between the bounds."""
         low, high = self.bounds(progress)
         return low + (high - low) * torch.rand(views, generator=generator)
+
+
+@dataclass(frozen=True)
+class SquareRootTimes:
+    """One time a step, falling from ``high`` to ``low`` as the square root of progress (HiFA, eq. 10).
+
+    Fast through the noisy times, where little is decided, slow through the fine ones.
+    """
+
+    high: float
+    low: float
+
+    def bounds(self, progress: float) -> tuple[float, float]:
+        """The step's time, twice."""
+        time = self.high - (self.high - self.low) * math.sqrt(progress)
+        return time, time
+
+    def sample(self, progress: float, views: int, generator: torch.Generator) -> Tensor:
+        """The same time [views] for every view; nothing is drawn."""
+        return torch.full((views,), self.bounds(progress)[0])
+
+
+@dataclass(frozen=True)
+class ScaleSchedule:
+    """A guidance scale that moves linearly from ``start`` to ``end``: strong while the shape is found, mild for detail."""
+
+    start: float
+    end: float
+
+    def at(self, progress: float) -> float:
+        """The scale at ``progress`` in 0..1 of the run."""
+        return self.start + (self.end - self.start) * progress
