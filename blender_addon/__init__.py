@@ -2,11 +2,12 @@
 
 import bpy
 
-from . import jobs, operators, panels, preferences, properties, pump, result_settings
+from . import jobs, look_settings, operators, panels, preferences, properties, pump, result_settings
 from .operators import add_start
 
 _CLASSES: tuple[type, ...] = (
     *preferences.CLASSES,
+    *look_settings.CLASSES,
     *properties.CLASSES,
     *result_settings.CLASSES,
     *operators.CLASSES,
@@ -19,6 +20,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    look_settings.attach()
     result_settings.attach()
     add_start.attach()
     pump.start()
@@ -31,6 +33,7 @@ def unregister() -> None:
     pump.stop()
     add_start.detach()
     result_settings.detach()
+    look_settings.detach()
     properties.detach()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

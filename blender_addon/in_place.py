@@ -35,12 +35,12 @@ def deliver(target: bpy.types.Object, refined: Refined, how: Delivery) -> proper
     note.key_name = same_topology.add_key(target, surface.positions).name
     note.active_uv, note.render_uv = uv_layers(mesh)
     names = {layer.name for layer in mesh.uv_layers}
-    surface, layer = same_topology.put_uvs(mesh, surface, loops)
-    note.made_uv = layer if layer and layer not in names and surface.texture is not None else ""
+    surface, layer = same_topology.put_uvs(mesh, surface, loops, how)
+    note.made_uv = layer if layer and layer not in names and surface.is_pictured else ""
     material = coloring.make_material(mesh, f"{target.name} refined", surface, pack=True) if layer else None
     if material is not None:
         _note_slots(target, note)
-        coloring.use_only_on(target, material)
+        coloring.use_only_on(target, material, how.slots)
     return note
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import properties, scene_reading, scene_writing
+from . import look_settings, map_arrival, properties, scene_reading, scene_writing
 from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
@@ -98,7 +98,7 @@ def handle(context: bpy.types.Context, now: Runtime, event: Event) -> None:
         case Changed():
             _changed(context, now, job, event.status)
         case Delivered():
-            _deliver(context, now, job, event.subjects)
+            _begin_arrival(now, job, event.subjects)
         case Failed():
             _fail(context, now, job, event.error, forget_it=not event.unknown)
         case _:
@@ -159,6 +159,38 @@ def _close(context: bpy.types.Context, now: Runtime, job: LiveJob, *, forget_it:
         now.closed.add(job.job_id)
         forget(job.job_id)
     now.job = None
+
+
+def _begin_arrival(now: Runtime, job: LiveJob, subjects: tuple[Refined, ...]) -> None:
+    """The results are here; their maps become images first, one in each tick."""
+    job.state = "receiving"
+    subjects = tuple(scene_writing.as_asked(one, job.recipe_json) for one in subjects)
+    orders = {
+        key.subject_id: map_arrival.Order(scene_writing.result_name(key.name), key.how.tiles) for key in job.targets
+    }
+    now.arrival = map_arrival.Arrival(job.job_id, subjects, orders, look_settings.image_folder(bpy.context.scene))
+
+
+def advance_arrival(context: bpy.types.Context, now: Runtime) -> bool:
+    """Take in one map, or the results once all are there; True when something changed."""
+    arrival, job = now.arrival, now.job
+    if arrival is None:
+        return False
+    if job is None or job.job_id != arrival.job_id:
+        arrival.drop()
+        now.arrival = None
+        return True
+    try:
+        subjects = arrival.step()
+    except errors.MaquetteError as error:
+        now.arrival = None
+        _fail(context, now, job, error, forget_it=False)
+        return True
+    if subjects is not None:
+        now.arrival = None
+        _deliver(context, now, job, subjects)
+        arrival.release()
+    return True
 
 
 def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: tuple[Refined, ...]) -> None:
@@ -243,7 +275,8 @@ def recall(scene: bpy.types.Scene) -> LiveJob | None:
 
 def _key_of(job_id: str, item: dict[str, Any]) -> TargetKey:
     # a file of an older version says nothing of the delivery
-    key = TargetKey(item["subject_id"], item["name"], -1, Delivery(**item.get("how", {})))
+    how = {name: tuple(value) if isinstance(value, list) else value for name, value in item.get("how", {}).items()}
+    key = TargetKey(item["subject_id"], item["name"], -1, Delivery(**how))
     thing = find_target(job_id, key)
     return key if thing is None else replace(key, session_uid=thing.session_uid)
 

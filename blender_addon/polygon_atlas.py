@@ -121,4 +121,5 @@ def _sampled(texture: Floats, uv: NDArray[np.float64]) -> Floats:
     across, up = (x - left)[:, None], (y - low)[:, None]
     bottom = texture[low, left] * (1 - across) + texture[low, right] * across
     top = texture[high, left] * (1 - across) + texture[high, right] * across
-    return (bottom * (1 - up) + top * up).astype(texture.dtype)
+    mixed = bottom * (1 - up) + top * up
+    return (np.rint(mixed) if texture.dtype.kind == "u" else mixed).astype(texture.dtype)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bpy
 
-from . import jobs, preferences
+from . import jobs, map_arrival, preferences
 from ._protocol import errors, messages
 from .connection import Connection
 from .traffic import Command, Event, Offline, Online, Previewed, Reconnect
@@ -34,6 +34,8 @@ class Runtime:
         self.job: jobs.LiveJob | None = None
         self.backend: subprocess.Popen[bytes] | None = None
         """The backend that this add-on started."""
+        self.arrival: map_arrival.Arrival | None = None
+        """The results whose maps are on their way into the file."""
         self.closed: set[str] = set()
         """Jobs that ended in this session: undo may bring back their notes."""
         self.observers: list[Callable[[jobs.LiveJob], None]] = []
@@ -64,7 +66,7 @@ class Runtime:
     def tick(self, context: bpy.types.Context, budget_secs: float = BUDGET_SECS) -> bool:
         """Handle what has come; True when something changed. Never waits."""
         self._watch_backend()
-        changed = False
+        changed = jobs.advance_arrival(context, self)
         frames: dict[str, Previewed] = {}
         until = time.perf_counter() + budget_secs
         while self._connection is not None and time.perf_counter() < until:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._protocol import arrays, errors, limits, messages, recipe
+from .surface_maps import SurfaceMaps
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 _WEIGHT_SLACK = 1e-3
 """Rounding of a sender's that is put right here; more is an error."""
+_MAPS = {
+    "base_color": ("COLOR", (3,)),
+    "roughness": ("ROUGHNESS", ()),
+    "metallic": ("METALLIC", ()),
+    "normal": ("NORMAL", (3,)),
+}
+"""A result's pictures: what the add-on calls them, and their last sides."""
 _BYTE_TO_FLOAT: Floats = (np.arange(256) / 255.0).astype(np.float32)
 
 
@@ -30,7 +39,14 @@ class Surface:
     colors: Floats | None = None
     """[V,4], sRGB 0..1."""
     texture: Floats | None = None
-    """[H,W,4], sRGB 0..1, row 0 at the bottom."""
+    """[H,W,4], sRGB 0..1, row 0 at the bottom; of a preview."""
+    maps: SurfaceMaps | None = None
+    """Of a result."""
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether a picture on its UVs says what it looks like."""
+        return self.texture is not None or self.maps is not None
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,8 @@ class Refined:
     surface: Surface
     origin: Correspondence | None = None
     """None from a backend older than protocol 1.2, or where topology stayed."""
+    seen: float = 1.0
+    """Share of the surface that some view saw; the rest was filled from around it."""
 
 
 def rgba(colors: NDArray[np.generic]) -> Floats:
@@ -81,9 +99,28 @@ def frame_from(preview: messages.Preview, given: Mapping[str, NDArray[np.generic
 def refined_from(result: messages.SubjectResult, blobs: Mapping[str, bytes | bytearray]) -> Refined:
     """A result's arrays, checked. Raises ProtocolError when they do not fit together."""
     given = {name: _view(ref, blobs) for name, ref in _refs(result).items()}
-    surface = _surface(given)
+    maps = _maps({name: given.pop(name) for name in _MAPS if name in given})
+    surface = replace(_surface(given), maps=maps)
+    if maps is not None and surface.corner_uvs is None:
+        raise _broken("has maps but no UVs")
     origin = None if result.origin is None else _correspondence(given, surface)
-    return Refined(result.subject_id, result.same_topology, surface, origin)
+    seen = result.seen if math.isfinite(result.seen) else 1.0
+    return Refined(result.subject_id, result.same_topology, surface, origin, min(max(seen, 0.0), 1.0))
+
+
+def _maps(given: Mapping[str, NDArray[np.generic]]) -> SurfaceMaps | None:
+    """None without a base colour."""
+    images: dict[str, NDArray[np.uint8]] = {}
+    for name, (kind, tail) in _MAPS.items():
+        image = _shaped(given, name, "u1", (-1, -1, *tail))
+        if image is None:
+            continue
+        if not all(1 <= side <= limits.MAX_TEXTURE_SIZE for side in image.shape[:2]):
+            raise _broken(f"has {name} of {image.shape[1]} × {image.shape[0]} pixels")
+        images[kind] = image  # pyright: ignore[reportArgumentType]
+    if len({image.shape[:2] for image in images.values()}) > 1:
+        raise _broken("has maps of several sizes")
+    return SurfaceMaps(images) if "COLOR" in images else None
 
 
 def refs_of(status: messages.JobStatus) -> dict[str, int]:
@@ -99,7 +136,10 @@ def _refs(result: messages.SubjectResult) -> dict[str, recipe.ArrayRef]:
         "positions": result.mesh.positions,
         "triangles": result.mesh.triangles,
         "corner_uvs": result.mesh.corner_uvs,
-        "texture": result.base_color,
+        "base_color": result.base_color,
+        "roughness": result.roughness,
+        "metallic": result.metallic,
+        "normal": result.normal,
         "vertex_triangles": None if origin is None else origin.vertex_triangles,
         "vertex_weights": None if origin is None else origin.vertex_weights,
         "face_triangles": None if origin is None else origin.face_triangles,

@@ -11,12 +11,13 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import coloring, mesh_building, mesh_reading, polygon_atlas, properties
+from . import coloring, mesh_building, mesh_reading, polygon_atlas, properties, surface_maps
 from .refined import Floats, Ints, Refined, Surface
 from .target_settings import Delivery
 
 KEY_NAME = "Maquette"
 _MAX_UV_LAYERS = 8
+_SAME_UV = 4e-6
 
 
 def moved_copy(target: bpy.types.Object, refined: Refined, name: str, how: Delivery) -> bpy.types.Object | None:
@@ -31,10 +32,10 @@ def moved_copy(target: bpy.types.Object, refined: Refined, name: str, how: Deliv
     result = _copy(target, name)
     mesh = result.data
     put_positions(result, surface.positions)
-    surface, layer = put_uvs(mesh, surface, loops)
+    surface, layer = put_uvs(mesh, surface, loops, how)
     material = coloring.make_material(mesh, name, surface, pack=True) if layer else None
     if material is not None:
-        coloring.use_only_on(result, material)
+        coloring.use_only_on(result, material, how.slots)
     return result
 
 
@@ -86,7 +87,7 @@ def show_on(preview: bpy.types.Object, surface: Surface, how: Delivery) -> None:
 
 
 def moved_evaluated(
-    context: bpy.types.Context, target: bpy.types.Object, surface: Surface
+    context: bpy.types.Context, target: bpy.types.Object, surface: Surface, how: Delivery
 ) -> tuple[bpy.types.Mesh, Surface] | None:
     """A new mesh: the evaluated one, its vertices moved, and the surface with UVs and texture as they are on it."""
     mesh = mesh_reading.copy_evaluated(context, target)
@@ -94,9 +95,9 @@ def moved_evaluated(
     if loops is None:
         bpy.data.meshes.remove(mesh)
         return None
-    surface, layer = put_uvs(mesh, surface, loops)
+    surface, layer = put_uvs(mesh, surface, loops, how)
     mesh_building.set_positions(mesh, surface.positions)
-    return mesh, surface if layer else replace(surface, texture=None, colors=None)
+    return mesh, surface if layer else replace(surface, texture=None, maps=None, colors=None)
 
 
 def fit(target: bpy.types.Object, surface: Surface, how: Delivery) -> tuple[Surface, Ints] | None:
@@ -139,30 +140,51 @@ def add_key(thing: bpy.types.Object, positions: Floats) -> bpy.types.ShapeKey:
     return key
 
 
-def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints) -> tuple[Surface, str]:
+def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints, how: Delivery) -> tuple[Surface, str]:
     """The surface's UVs on the mesh's loops, in the artist's layer or a new one; with a texture that fits them.
 
     Returns the surface and the layer's name; the name is empty where there is nothing to show, or no room for it.
     """
-    if surface.corner_uvs is None or surface.texture is None:
+    if surface.corner_uvs is None or not surface.is_pictured:
         return surface, mesh_building.COLOR_NAME if surface.colors is not None else ""
     loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
     loop_uvs[loops] = surface.corner_uvs
     layer = mesh.uv_layers.active
-    if layer is not None and np.array_equal(_layer_uvs(mesh, layer.name)[loops], surface.corner_uvs):
-        layer.active_render = True
+    if layer is not None and _are_same(_layer_uvs(mesh, layer.name)[loops], surface.corner_uvs):
+        # materials that stay in other slots go on reading the layer that they read
+        layer.active_render = layer.active_render or not how.slots
         return surface, layer.name
     if len(mesh.uv_layers) >= _MAX_UV_LAYERS:
         return surface, ""
     if not np.array_equal(loop_uvs[loops], surface.corner_uvs):
         # a seam runs through polygons, which Blender's UVs cannot have
-        texture, loop_uvs = polygon_atlas.whole_polygons(
-            surface.positions, surface.triangles, loops, loop_starts(mesh), surface.corner_uvs, surface.texture
-        )
-        surface = replace(surface, texture=texture)
+        surface, loop_uvs = _whole_polygons(mesh, surface, loops)
     name = mesh.uv_layers.new(name=mesh_building.UV_NAME, do_init=False).name
+    render = next((layer.name for layer in mesh.uv_layers if layer.active_render), name)
     mesh_building.set_uvs(mesh, name, loop_uvs)
+    if how.slots:
+        mesh.uv_layers[render].active_render = True
     return surface, name
+
+
+def _are_same(one: Floats, other: Floats) -> bool:
+    """Whether UVs are the same but for the rounding of a way through UDIM tiles."""
+    return one.shape == other.shape and bool(np.all(np.abs(one - other) <= _SAME_UV))
+
+
+def _whole_polygons(mesh: bpy.types.Mesh, surface: Surface, loops: Ints) -> tuple[Surface, Floats]:
+    """A surface whose pictures fit UVs of whole polygons, and those [L,2]."""
+    assert surface.corner_uvs is not None
+    picture = surface.texture if surface.maps is None else surface_maps.in_one(surface.maps)
+    assert picture is not None
+    whole, loop_uvs = polygon_atlas.whole_polygons(
+        surface.positions, surface.triangles, loops, loop_starts(mesh), surface.corner_uvs, picture
+    )
+    if whole is picture:
+        return surface, loop_uvs
+    if surface.maps is None:
+        return replace(surface, texture=whole), loop_uvs
+    return replace(surface, maps=surface_maps.apart(surface.maps, whole)), loop_uvs
 
 
 def _layer_uvs(mesh: bpy.types.Mesh, name: str) -> Floats:

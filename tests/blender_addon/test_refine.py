@@ -120,7 +120,10 @@ def test_nothing_but_the_target_changes(addon: Addon, backend: SmallBackend) -> 
         changed
     )
     added = {name for name, what in found.items() if what == "added"}
-    assert added == {f"{kind}/Crate refined" for kind in ("objects", "meshes", "materials", "images")}
+    assert added == {
+        *(f"{kind}/Crate refined" for kind in ("objects", "meshes", "materials")),
+        "images/Crate refined Base Colour",
+    }
 
 
 def test_previews_stand_in_and_cancel_restores_the_scene(addon: Addon, connected: SmallBackend) -> None:
