@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from maquette_backend.priors.cores import share_cores
 from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
@@ -22,7 +23,7 @@ _FAMILIAR = Bounds(near=0.60, known=0.70)
 
 
 class StarterPrior:
-    """A small pixel diffusion model of home furnishings. Implements ``priors.prior.Prior``.
+    """A small pixel diffusion model of home furnishings. Implements ``priors.prior.Prior`` and ``HasDenoiser``.
 
     It sees colour, normals and coverage of a view as one picture of seven channels (``picture.join``). Pixels are
     its latents: ``encode_image`` only scales.
@@ -130,6 +131,14 @@ class StarterPrior:
         twice, times, words = (torch.cat(pair) for pair in ((noisy, noisy), (time, time), (text, negative)))
         told, untold = self._denoised(twice, times, words, torch.cat([camera, no_view]), modality).chunk(2)
         return told, untold
+
+    def denoiser(self) -> nn.Module:
+        """The U-Net itself; what is added to it holds for every job in this process until it is taken away."""
+        return self._network
+
+    def object_tokens(self, text: Tensor) -> Tensor:
+        """Token vectors [B,32,128] → weights [B,32]: 1 for the end mark."""
+        return F.one_hot(self._words.ends(text), text.shape[1]).to(text)
 
     def _camera(self, views: Views | None, count: int) -> Tensor:
         return no_camera(count, self._device) if views is None else camera_features(views)

@@ -32,6 +32,7 @@ class WordEncoder:
         self._bert = on_device(bert, device).eval().requires_grad_(False)
         self._device = device
         self._cache: dict[str, Tensor] = {}
+        self._ends: dict[bytes, int] = {}
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Token vectors [texts,32,128] float32. Cached per text."""
@@ -39,10 +40,18 @@ class WordEncoder:
         missing = sorted(set(stripped) - self._cache.keys())
         if len(self._cache) + len(missing) > _CACHED_TEXTS:
             self._cache = {text: self._cache[text] for text in stripped if text in self._cache}
+            self._ends = {key: self._ends[key] for key in map(_key, self._cache.values())}
         for start in range(0, len(missing), _BATCH):
             chunk = missing[start : start + _BATCH]
             self._cache.update(zip(chunk, self._vectors(chunk), strict=True))
         return torch.stack([self._cache[text] for text in stripped])
+
+    def ends(self, vectors: Tensor) -> Tensor:
+        """Token vectors [texts,32,128] that ``encode`` gave → place of each text's end mark [texts].
+
+        Raises KeyError for others.
+        """
+        return torch.tensor([self._ends[_key(row)] for row in vectors], device=vectors.device)
 
     @torch.no_grad()
     def text_vectors(self, texts: Sequence[str]) -> Tensor:
@@ -71,7 +80,15 @@ class WordEncoder:
         encodings = self._tokenizer.encode_batch(texts)
         tokens = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self._device)
-        return self._bert(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        vectors = self._bert(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        lengths = mask.sum(1).tolist()
+        self._ends |= {_key(row): length - 1 for row, length in zip(vectors, lengths, strict=True)}
+        return vectors
+
+
+def _key(vectors: Tensor) -> bytes:
+    """What tells texts apart: the start mark's vector [128], which has seen every token."""
+    return vectors[0].cpu().numpy().tobytes()
 
 
 def load_words(folder: Path, device: torch.device) -> WordEncoder:
