@@ -15,11 +15,13 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from maquette_backend.render import prefilter
+from maquette_backend.render.prefilter import smith_lambda
 
 COSINES, ROUGHNESSES = 64, 48
 """Entries along each axis: cosine of the view angle 0..1, roughness ``LOWEST``..1, both ends included."""
 LOWEST = 0.04
 _SAMPLES = 1024
+_LOWEST_AXIS = math.radians(88)
 _GRAZING = 1e-3
 """Smallest cosine of a view angle: at 0 there is nothing to see."""
 
@@ -33,22 +35,25 @@ class TableEntry:
     bias: Tensor
     mean_albedo: Tensor
     """Of a perfect mirror of this roughness under light from everywhere: 2 ∫ (scale + bias) cosine."""
-    lean: Tensor
-    """The mean reflected direction lies this share of the way from the mirror direction to the normal."""
+    near: Tensor
+    """Seen obliquely a lobe is long in the plane of view and normal. Two round ones stand for it: the axis of the first
+    lies this share of the way from the mirror direction to the normal,"""
+    far: Tensor
+    """and that of the second this share, on the other side of the mean direction."""
     width: Tensor
-    """Roughness of the lobe, seen along its axis, whose directions spread as much."""
+    """Roughness of the round lobe, seen along its axis, that is as wide as the true one is across the plane."""
 
 
 @lru_cache(maxsize=4)
 def brdf_table(device: torch.device | str = "cpu") -> Tensor:
-    """[5, roughness, cosine] in ``TableEntry``'s order; computed once in a process, in about half a second."""
+    """[6, roughness, cosine] in ``TableEntry``'s order; computed once in a process, in about half a second."""
     cosines = torch.linspace(0, 1, COSINES, dtype=torch.float64).clamp(min=_GRAZING)
     roughness = torch.linspace(LOWEST, 1, ROUGHNESSES, dtype=torch.float64)
-    rows = torch.stack([_row(cosines, float(r)) for r in roughness], 1)  # [4,R,C]
+    lobes = _RoundLobes.measured()
+    rows = torch.stack([_row(cosines, float(r), lobes) for r in roughness], 1)  # [5,R,C]
     albedo = rows[0] + rows[1]
     mean = 2 * torch.trapezoid(albedo * cosines, cosines, dim=1)[:, None].expand_as(albedo)
-    width = _width_of(rows[3].flatten()).reshape(rows[3].shape)
-    return torch.stack([rows[0], rows[1], mean, rows[2], width]).float().to(device)
+    return torch.stack([rows[0], rows[1], mean, *rows[2:]]).float().to(device)
 
 
 def look_up(cosine: Tensor, roughness: Tensor) -> TableEntry:
@@ -59,14 +64,32 @@ def look_up(cosine: Tensor, roughness: Tensor) -> TableEntry:
     return TableEntry(*values[0, :, 0, :, None].unbind(0))
 
 
-def smith_lambda(cosine: Tensor, alpha: float) -> Tensor:
-    """Λ of Heitz 2014, equation 72, for the cosine of a direction's angle to the normal."""
-    tangent_squared = (1 - cosine.square()).clamp(min=0) / cosine.square().clamp(min=1e-12)
-    return 0.5 * (torch.sqrt(1 + alpha * alpha * tangent_squared) - 1)
+@dataclass(frozen=True)
+class _RoundLobes:
+    """Variance across the axis of the lobes that light is averaged over, by roughness, rising."""
+
+    roughness: Tensor
+    variance: Tensor
+
+    @classmethod
+    def measured(cls) -> _RoundLobes:
+        roughness = torch.linspace(LOWEST, 1, 192, dtype=torch.float64)
+        # cosines crowd towards 1, where narrow lobes are
+        cosine = 1 - torch.linspace(0, 1, 4001, dtype=torch.float64) ** 4
+        weights = torch.stack([prefilter.lobe(cosine, value) for value in roughness.tolist()])
+        across = torch.trapezoid(weights * (1 - cosine.square()) / 2, cosine)
+        return cls(roughness, across / torch.trapezoid(weights, cosine))
+
+    def of_variance(self, variance: Tensor) -> Tensor:
+        """The roughness [C] of variances [C]."""
+        index = torch.searchsorted(self.variance, variance.contiguous()).clamp(1, len(self.variance) - 1)
+        low, high = self.variance[index - 1], self.variance[index]
+        share = ((variance - low) / (high - low)).clamp(0, 1)
+        return self.roughness[index - 1] + share * (self.roughness[index] - self.roughness[index - 1])
 
 
-def _row(cosines: Tensor, roughness: float) -> Tensor:
-    """[4,C] for one roughness: scale, bias, lean, and the mean direction's length."""
+def _row(cosines: Tensor, roughness: float, lobes: _RoundLobes) -> Tensor:
+    """[5,C] for one roughness: scale, bias, near, far, width."""
     alpha = roughness**2
     sine = (1 - cosines.square()).sqrt()
     view = torch.stack([sine, torch.zeros_like(sine), cosines], -1)[:, None]  # [C,1,3]
@@ -77,16 +100,23 @@ def _row(cosines: Tensor, roughness: float) -> Tensor:
     shadow = (1 + smith_lambda(cosines, alpha))[:, None]
     weight = torch.where(up > 0, shadow / (shadow + smith_lambda(up.clamp(min=1e-9), alpha)), 0.0)
     fresnel = (1 - cos_half).clamp(0, 1) ** 5
-    mean = (weight[..., None] * light).mean(1) / weight.mean(1)[:, None].clamp(min=1e-12)
-    lean = _lean(cosines, sine, -mean[:, 0], mean[:, 2])
-    return torch.stack([(weight * (1 - fresnel)).mean(1), (weight * fresnel).mean(1), lean, mean.norm(dim=-1)])
+    share = weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
+    mean = (share[..., None] * light).sum(1)
+    angle = torch.atan2(-mean[:, 0], mean[:, 2])  # from the normal, away from the viewer
+    along = -light[..., 0] * angle.cos()[:, None] - up * angle.sin()[:, None]
+    narrow = (share * light[..., 1].square()).sum(1)
+    long = (share * along.square()).sum(1)
+    apart = ((long - narrow) / (1 - 3 * narrow).clamp(min=1e-3)).clamp(0, 0.9).sqrt().asin()
+    near = _share_to_normal(sine, cosines, (angle - apart))
+    far = _share_to_normal(sine, cosines, (angle + apart).clamp(max=_LOWEST_AXIS))
+    bias, total = (weight * fresnel).mean(1), weight.mean(1)
+    return torch.stack([total - bias, bias, near, far, lobes.of_variance(narrow)])
 
 
-def _lean(cosine: Tensor, sine: Tensor, across: Tensor, up: Tensor) -> Tensor:
-    """Share a of the way from the mirror direction (sine, cosine) to the normal (0, 1) at which (across, up) lies."""
-    beyond = sine * up - across * cosine
-    # seen along the normal every share gives the normal: the limit is that of a slightly oblique view
-    return torch.where(sine < 1e-4, 0.0, beyond / (beyond + across).clamp(min=1e-9))
+def _share_to_normal(sine: Tensor, cosine: Tensor, angle: Tensor) -> Tensor:
+    """Share a at which mirror + a (normal − mirror) makes ``angle`` with the normal, in the mirror direction's plane."""
+    beyond = sine * angle.cos() - cosine * angle.sin()
+    return torch.where(sine < 1e-4, 0.0, beyond / (beyond + angle.sin()).clamp(min=1e-9))
 
 
 def _visible_normals(view: Tensor, alpha: float) -> Tensor:
@@ -99,20 +129,3 @@ def _visible_normals(view: Tensor, alpha: float) -> Tensor:
     turn = 2 * math.pi * two
     cap = torch.stack([sine * turn.cos(), sine * turn.sin(), z], -1) + wide
     return functional.normalize(cap * view.new_tensor([alpha, alpha, 1.0]), dim=-1)
-
-
-def _width_of(length: Tensor) -> Tensor:
-    """Roughness of the lobe along its axis whose mean direction has this length."""
-    roughness = torch.linspace(LOWEST, 1, 192, dtype=torch.float64)
-    # cosines crowd towards 1, where narrow lobes are
-    cosine = 1 - torch.linspace(0, 1, 20001, dtype=torch.float64) ** 4
-    lengths = []
-    for value in roughness.tolist():
-        weight = prefilter.lobe(cosine, value)
-        lengths.append(torch.trapezoid(weight * cosine, cosine) / torch.trapezoid(weight, cosine))
-    falling = torch.stack(lengths)
-    index = torch.searchsorted(falling.flip(0).contiguous(), length.contiguous()).clamp(1, len(falling) - 1)
-    low, high = falling.flip(0)[index - 1], falling.flip(0)[index]
-    share = ((length - low) / (high - low)).clamp(0, 1)
-    wide = roughness.flip(0)
-    return wide[index - 1] + share * (wide[index] - wide[index - 1])

@@ -69,7 +69,7 @@ def _reflected(
     lit = (normals * towards).sum(-1, keepdim=True).clamp(min=0)
     half = functional.normalize(view + towards, dim=1, eps=1e-6)
     alpha = material.roughness.clamp(min=_SHARPEST).square()
-    density = ggx((normals * half).sum(-1, keepdim=True).clamp(0, 1), alpha)
+    density = ggx((normals * half).sum(-1, keepdim=True).clamp(0, 1).square(), alpha)
     fresnel = (1 - (view * half).sum(-1, keepdim=True)).clamp(0, 1) ** 5
     lobe = density * lit * _visibility(lit, cosine, alpha)
     coat = (F0 + (1 - F0) * fresnel) * terms.coat_gain

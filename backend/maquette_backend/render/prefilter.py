@@ -24,7 +24,7 @@ SIZE = 128
 """Texels a side of a level: 1.6° on average."""
 _WIDE_FROM = 0.24
 _WIDE_SIZE = 64
-"""Texels a side of source and result for wide lobes."""
+"""Texels a side of the result for wide lobes, and of the light that they are summed over; half that for the widest."""
 _DIFFUSE_SIZE = 32
 _SAMPLES = 96
 _EQUIRECT_WIDTH = 1024
@@ -41,15 +41,24 @@ def level_of(roughness: Tensor) -> Tensor:
     )
 
 
-def ggx(cos_half: Tensor, alpha: Tensor | float) -> Tensor:
+def ggx(cos_half_squared: Tensor, alpha: Tensor | float) -> Tensor:
     """Trowbridge–Reitz density of microfacet normals (Walter et al. 2007, equation 33)."""
     squared = alpha * alpha
-    return squared / (math.pi * (cos_half.square() * (squared - 1) + 1).square())
+    return squared / (math.pi * (cos_half_squared * (squared - 1) + 1).square())
+
+
+def smith_lambda(cosine: Tensor, alpha: float) -> Tensor:
+    """Λ of Heitz 2014, equation 72, for the cosine of a direction's angle to the normal."""
+    tangent_squared = (1 - cosine.square()).clamp(min=0) / cosine.square().clamp(min=1e-12)
+    return 0.5 * (torch.sqrt(1 + alpha * alpha * tangent_squared) - 1)
 
 
 def lobe(cosine: Tensor, roughness: float) -> Tensor:
-    """Weight of light at an angle of this cosine to the axis: D(h) n·l with view and normal along the axis."""
-    return ggx(((1 + cosine) * 0.5).clamp(0, 1).sqrt(), roughness**2) * cosine.clamp(min=0)
+    """Weight of light at an angle of this cosine to the normal when the surface is seen along it: exactly the BRDF times
+    n·l of a perfect mirror, up to a factor."""
+    alpha = roughness**2
+    shadowed = ggx((1 + cosine) * 0.5, alpha) / (1 + smith_lambda(cosine, alpha))
+    return torch.where(cosine > 0, shadowed, torch.zeros_like(shadowed))
 
 
 def square_from_equirect(image: Tensor, size: int = SIZE) -> Tensor:
@@ -100,7 +109,8 @@ def irradiance(square: Tensor) -> Tensor:
 
 
 def _summed(square: Tensor, roughness: float) -> Tensor:
-    wide = _convolved(square, _WIDE_SIZE, _WIDE_SIZE, lambda cosine: lobe(cosine, roughness))
+    source = _WIDE_SIZE if roughness < ROUGHNESSES[_EVEN] else _WIDE_SIZE // 2
+    wide = _convolved(square, source, _WIDE_SIZE, lambda cosine: lobe(cosine, roughness))
     directions = octahedral.direction_from_square(octahedral.texel_places(SIZE)).to(square.device)
     values = octahedral.look_up(octahedral.padded(wide), directions.reshape(-1, 3))
     return values.T.reshape(-1, SIZE, SIZE)
@@ -149,9 +159,10 @@ def _sampled(pyramid: list[Tensor], roughness: float) -> Tensor:
         turn = 2 * math.pi * k * 0.6180339887498949
         sine = math.sqrt(max(0.0, 1 - cosine * cosine))
         directions = axes * cosine + (side * math.cos(turn) + up * math.sin(turn)) * sine
-        density = float(ggx(torch.tensor(cos_half_squared).sqrt(), alpha)) / 4
+        density = float(ggx(torch.tensor(cos_half_squared), alpha)) / 4
         spans = 1 / (_SAMPLES * density)
         level = round(0.5 * math.log2(max(1.0, spans / (4 * math.pi / SIZE**2))))
-        total = total + cosine * octahedral.look_up(pyramid[min(level, len(pyramid) - 1)], directions)
-        weights += cosine
+        reached = 1 / (1 + float(smith_lambda(torch.tensor(cosine), alpha)))
+        total = total + reached * octahedral.look_up(pyramid[min(level, len(pyramid) - 1)], directions)
+        weights += reached
     return (total / weights).T.reshape(-1, SIZE, SIZE)

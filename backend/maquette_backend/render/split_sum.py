@@ -91,6 +91,10 @@ def shade(material: SurfaceMaterial, normals: Tensor, view_directions: Tensor, e
     cosine = (normals * view_directions).sum(-1, keepdim=True)
     terms = Reflectances.of(material, cosine.clamp(min=0))
     mirror = 2 * cosine * normals - view_directions
-    towards = functional.normalize(mirror + terms.entry.lean * (normals - mirror), dim=1, eps=1e-6)
-    glossy = terms.glossy * environment.specular(towards, terms.entry.width)
-    return terms.matt * environment.diffuse(normals) + glossy
+    light = [
+        environment.specular(
+            functional.normalize(mirror + share * (normals - mirror), dim=1, eps=1e-6), terms.entry.width
+        )
+        for share in (terms.entry.near, terms.entry.far)
+    ]
+    return terms.matt * environment.diffuse(normals) + terms.glossy * (0.5 * (light[0] + light[1]))
