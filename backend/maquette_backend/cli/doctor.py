@@ -16,6 +16,8 @@ from maquette_protocol.auth import read_connection
 from maquette_protocol.errors import MaquetteError
 
 from ..priors.catalogue import prior_names
+from ..priors.model_folder import inspect_folder
+from ..priors.registry import read_registry
 from ..server.home import Home, default_home
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -43,7 +45,7 @@ def findings(home_folder: Path | None) -> list[Finding]:
         _package("nvdiffrast", "Only worth it with a CUDA GPU: see nvidia's installation guide for nvdiffrast.", False),
         _package("kaolin", "Only worth it with a CUDA GPU: see nvidia's installation guide for kaolin.", False),
     ]
-    return [python, cores, _memory(), _gpu(), *packages, *faster, *_priors(), _disk(home), _connection(home)]
+    return [python, cores, _memory(), _gpu(), *packages, *faster, *_priors(), *_models(home), _disk(home), _connection(home)]
 
 
 def report(found: list[Finding], out: TextIO) -> int:
@@ -94,6 +96,28 @@ def _priors() -> Iterator[Finding]:
             yield Finding(f"prior {name}", True, load_prior(name, "cpu").identity)
         except (MaquetteError, ImportError, OSError) as error:
             yield Finding(f"prior {name}", False, str(error), "Install the backend again: its files are incomplete.")
+
+
+def _models(home: Home) -> Iterator[Finding]:
+    """Each registered model: whether its files are there and what they were, without loading gigabytes."""
+    try:
+        known = read_registry(home.models)
+    except MaquetteError as error:
+        yield Finding("models", False, error.message, error.remedy, needed=False)
+        return
+    for model in known.values():
+        name = f"model {model.name}"
+        problem = next(model.problems(thorough=False), None)
+        try:
+            family = inspect_folder(model.folder).family.name
+        except MaquetteError as error:
+            yield Finding(name, False, error.message, error.remedy, needed=False)
+            continue
+        if problem is None:
+            yield Finding(name, True, f"{family}, {model.size / 1e9:.1f} GB, {model.identity}", needed=False)
+        else:
+            again = f"Put it back, or register it anew: models remove {model.name}, then models add."
+            yield Finding(name, False, problem, again, needed=False)
 
 
 def _disk(home: Home) -> Finding:

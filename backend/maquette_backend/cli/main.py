@@ -10,6 +10,7 @@ from pathlib import Path
 from maquette_protocol.errors import MaquetteError
 
 from ..server.keys import ClientKeys
+from .models_command import add_models, models_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(
         commands, "doctor", "say what this machine has for the work, and what to do about what is missing", _doctor
     )
-    _command(commands, "models", "list the priors a recipe may name", _models)
+    add_models(commands)
     _add_keys(commands)
     return parser
 
@@ -75,20 +76,13 @@ def _serve(chosen: argparse.Namespace) -> int:
 def _refine(chosen: argparse.Namespace) -> int:
     from .refine_command import refine_recipe
 
-    return refine_recipe(chosen.recipe, chosen.blobs, chosen.out)
+    return refine_recipe(chosen.recipe, chosen.blobs, chosen.out, models_folder(chosen.home))
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from .doctor import findings, report
 
     return report(findings(chosen.home), sys.stdout)
-
-
-def _models(chosen: argparse.Namespace) -> int:
-    from ..priors.catalogue import prior_names
-
-    _say(*prior_names())
-    return 0
 
 
 def _enrol(chosen: argparse.Namespace) -> int:

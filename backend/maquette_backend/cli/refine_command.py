@@ -66,20 +66,22 @@ class DiskEvents:
             self.written.append(picture)
 
 
-def refine_recipe(recipe_path: Path, blobs: Path, out: Path) -> int:
+def refine_recipe(recipe_path: Path, blobs: Path, out: Path, models: Path | None = None) -> int:
     """Refine every subject of a recipe; a run that was interrupted goes on where it was.
+
+    ``models``: the folder of the home where registered models are listed.
 
     Raises:
         MaquetteError: the recipe or a blob is not usable.
     """
     recipe = recipe_from_json(recipe_path.read_text())
-    check_recipe(recipe, prior_names())
+    check_recipe(recipe, prior_names(models))
     out.mkdir(parents=True, exist_ok=True)
     events = DiskEvents(recipe, out)
     checkpoints = FileCheckpoints(out / ".checkpoint")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     share_cores()
-    refine_job(recipe, partial(read_blob, blobs), events, checkpoints, lambda name: load_prior(name, device))
+    refine_job(recipe, partial(read_blob, blobs), events, checkpoints, lambda name: load_prior(name, device, models))
     checkpoints.clear()
     sys.stderr.write("\n")
     for path in events.written:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-STARTER = "starter"
+from pathlib import Path
+
+from maquette_backend.priors.registry import STARTER, find, read_registry
+
+__all__ = ["STARTER", "prior_identity", "prior_names"]
 
 
-def prior_names() -> tuple[str, ...]:
-    """Names that a recipe may ask for, the default first."""
-    return (STARTER,)
+def prior_names(models: Path | None = None) -> tuple[str, ...]:
+    """Names that a recipe may ask for, the default first, then those registered in the home's folder ``models``.
+
+    Raises MaquetteError INTERNAL if the list of registered models can't be read.
+    """
+    return (STARTER, *(read_registry(models) if models is not None else ()))
+
+
+def prior_identity(models: Path, name: str) -> str:
+    """What ``name`` stands for now: it changes when another model is registered under the same name.
+
+    Raises MaquetteError UNKNOWN_PRIOR, which names those that exist.
+    """
+    return STARTER if name == STARTER else find(read_registry(models), name).identity

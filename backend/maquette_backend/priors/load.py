@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import torch
-from maquette_protocol.errors import ErrorCode, MaquetteError
+from pathlib import Path
 
-from maquette_backend.priors.catalogue import STARTER, prior_names
+import torch
+
+from maquette_backend.priors.catalogue import STARTER
 from maquette_backend.priors.prior import Prior
+from maquette_backend.priors.registry import find, read_registry
 from maquette_backend.priors.starter.starter_prior import load_starter
 
 
-def load_prior(name: str, device: torch.device | str) -> Prior:
-    """The prior called ``name``.
+def load_prior(name: str, device: torch.device | str, models: Path | None = None) -> Prior:
+    """The prior called ``name``: the starter, or one registered in the home's folder ``models``.
 
-    Raises MaquetteError UNKNOWN_PRIOR, which names those that exist, and INTERNAL if its files can't be used.
+    Raises MaquetteError UNKNOWN_PRIOR, which names those that exist or what is wrong with this one, OUT_OF_MEMORY if
+    the GPU has no room, and INTERNAL if the starter's files or the list can't be used.
     """
     if name == STARTER:
         return load_starter(torch.device(device))
-    known = ", ".join(prior_names())
-    raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no prior called “{name}”.", f"Choose one of: {known}.")
+    model = find({} if models is None else read_registry(models), name)
+    # only here: it imports every family's code, which a job with the starter does without
+    from maquette_backend.priors.diffusers.loading import Machine, load_model
+
+    return load_model(model, Machine.of(torch.device(device)))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from maquette_protocol.arrays import Array
 from maquette_protocol.blobs import chunk_length
@@ -46,7 +46,7 @@ class Desk:
         uploads: Uploads,
         holdings: Holdings,
         jobs: JobKeeper,
-        priors: tuple[str, ...],
+        priors: Callable[[], tuple[str, ...]],
     ) -> None:
         self._store = store
         self._uploads = uploads
@@ -103,7 +103,7 @@ class Desk:
 
     # ---- jobs ----
     def _submit(self, client: Client, submit: SubmitJob) -> BackendMessage:
-        check_recipe(submit.recipe, self._priors)
+        check_recipe(submit.recipe, self._priors())
         self._require_blobs(client.owner, submit.recipe)
         status = self._jobs.submit(client.owner, submit.job_id, submit.recipe, time.time())
         if status.state not in ENDED:

@@ -19,7 +19,6 @@ from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.messages import Welcome
 from maquette_protocol.version import MAJOR, MINOR
 
-from ..priors.catalogue import prior_names
 from ..workers.local import DEFAULT_ENTRY, SILENT_SECS, LocalExecutor
 from .allocation import keep_freed_memory
 from .blob_store import BlobStore, free_bytes_of
@@ -33,6 +32,7 @@ from .intake import Intake
 from .job_keeper import JobKeeper
 from .journal import Journal
 from .keys import ClientKeys, load_local_client_keys, load_server_keys
+from .prior_list import PriorNames
 from .scheduler import Scheduler
 from .uploads import Uploads
 
@@ -90,12 +90,12 @@ def _parts(options: ServeOptions, home: Home, clients: ClientKeys, database: Dat
     holdings = Holdings(database, options.quota_bytes)
     store = BlobStore(home.blobs, options.free_bytes)
     executor = LocalExecutor(home.root, wake, options.entry)
-    priors = prior_names()
-    peers = Peers(lambda: _welcome(priors, executor.device))
+    names = PriorNames(home.models)
+    peers = Peers(lambda: _welcome(names(), executor.device))
     jobs = JobKeeper(journal, holdings, Scheduler(LEASE_SECS), executor, peers, home.jobs)
     tidy(journal, holdings, store, jobs.blobs_in_use(), time.time())
     intake = Intake(home.blobs / "partial", options.before_write)
-    desk = Desk(store, Uploads(store, intake, holdings, wake.call_soon), holdings, jobs, priors)
+    desk = Desk(store, Uploads(store, intake, holdings, wake.call_soon), holdings, jobs, names)
     return Parts(load_server_keys(home.keys), clients, peers, jobs, desk, wake)
 
 

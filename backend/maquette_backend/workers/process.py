@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -152,9 +152,10 @@ def main(orders: int, reports: int) -> None:
     job = load_entry(arguments.entry)
     outlet.firm(Ready(device_name()))
     warm_up()
+    priors = prior_loader(home.models)
     while (taken := reader.jobs.get()) is not None:
         order, events = taken
-        outlet.firm(run_job(order, job, events, store, home.jobs, prior_loader()))
+        outlet.firm(run_job(order, job, events, store, home.jobs, priors))
     outlet.close()
 
 
@@ -181,17 +182,23 @@ def warm_up() -> None:
         importlib.import_module("..priors.load", __package__)
 
 
-@lru_cache(maxsize=1)
-def prior_loader() -> Callable[[str], Prior]:
-    """Loads priors by name and keeps the last one: most jobs of a sitting use the same."""
+def prior_loader(models: Path) -> Callable[[str], Prior]:
+    """Loads priors by name, registered ones from the home's folder ``models``, and keeps the last one."""
+    from ..priors.catalogue import prior_identity
 
-    @lru_cache(maxsize=1)
+    kept: list[Callable[[str], Prior]] = []
+
     def load(name: str) -> Prior:
-        import torch
+        """torch comes with the first prior: a job function that asks for none does without."""
+        if not kept:
+            import torch
 
-        from ..priors.load import load_prior
+            from ..priors.keep import LastPrior
+            from ..priors.load import load_prior
 
-        return load_prior(name, "cuda" if torch.cuda.is_available() else "cpu")
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            kept.append(LastPrior(lambda wanted: load_prior(wanted, device, models), partial(prior_identity, models)))
+        return kept[0](name)
 
     return load
 

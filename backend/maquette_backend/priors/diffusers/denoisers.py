@@ -1,0 +1,72 @@
+"""A model's network behind one call, whatever it wants to be told besides the picture."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+
+from maquette_backend.priors.diffusers.precision import Careful
+from maquette_backend.priors.diffusers.texts import Layout
+
+
+class Denoiser(Protocol):
+    """A network in the terms of its own schedule."""
+
+    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+        """Pictures [B,C,h,w], times [B], conditions [B,N,W], camera rows [B,17] or None → output like ``shown``."""
+        ...
+
+
+class UnetDenoiser:
+    """Stable Diffusion 1, 2 and XL, and multi-view models."""
+
+    def __init__(self, network: UNet2DConditionModel, layout: Layout, careful: Careful, size: int) -> None:
+        """``size``: pixels of the native picture, which XL is told."""
+        self.network = network
+        self._layout = layout
+        self._careful = careful
+        self._size = size
+
+    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+        tokens, pooled = self._layout.unpack(text)
+
+        def run(dtype: torch.dtype) -> Tensor:
+            added = self._added(pooled.to(dtype)) if self._layout.pooled else None
+            out: Any = self.network(
+                shown.to(dtype).contiguous(memory_format=torch.channels_last),
+                network_time,
+                tokens.to(dtype),
+                class_labels=cameras,
+                added_cond_kwargs=added,
+            )
+            return out.sample
+
+        return self._careful(run, shown, text).to(shown.dtype)
+
+    def _added(self, pooled: Tensor) -> dict[str, Tensor]:
+        """XL's: the pooled text, and a picture that was neither enlarged nor cropped (Podell et al. 2023, section 2.2)."""
+        size = (self._size, self._size)
+        ids = torch.tensor([[*size, 0, 0, *size]], dtype=pooled.dtype, device=pooled.device)
+        return {"text_embeds": pooled, "time_ids": ids.expand(len(pooled), -1)}
+
+
+class TransformerDenoiser:
+    """Stable Diffusion 3."""
+
+    def __init__(self, network: SD3Transformer2DModel, layout: Layout, careful: Careful) -> None:
+        self.network = network
+        self._layout = layout
+        self._careful = careful
+
+    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+        tokens, pooled = self._layout.unpack(text)
+
+        def run(dtype: torch.dtype) -> Tensor:
+            out: Any = self.network(shown.to(dtype), tokens.to(dtype), pooled.to(dtype), network_time)
+            return out.sample
+
+        return self._careful(run, shown, text).to(shown.dtype)

@@ -1,0 +1,138 @@
+"""A diffusers model behind the interface that every prior shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from maquette_backend.priors.diffusers.camera import camera_rows, untold
+from maquette_backend.priors.diffusers.denoisers import Denoiser
+from maquette_backend.priors.diffusers.schedules import NoiseSchedule
+from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
+
+
+class ReadsTexts(Protocol):
+    """What encodes prompts: ``texts.Texts``."""
+
+    def encode(self, texts: Sequence[str]) -> Tensor: ...
+    def chars_read(self, text: str) -> int: ...
+
+
+class EncodesPictures(Protocol):
+    """What makes latents of pictures: ``pictures.Pictures``."""
+
+    def encode(self, images: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a prior is made of."""
+
+    schedule: NoiseSchedule
+    texts: ReadsTexts
+    pictures: EncodesPictures
+    denoiser: Denoiser
+    samples: int = 1 << 20
+    """The denoiser looks at this many at a time."""
+
+
+class DiffusersPrior:
+    """A latent diffusion model. Implements ``priors.prior.Prior`` and ``ReadsPrompts``.
+
+    Colour and normals both go through the VAE as ordinary pictures (Fantasia3D, Chen et al. 2023, section 3.1).
+    """
+
+    def __init__(self, parts: Parts, settings: Settings, identity: str) -> None:
+        self.parts = parts
+        self._settings = settings
+        self._identity = identity
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def identity(self) -> str:
+        """The registered name and 16 hex digits over the hashes of all its files."""
+        return self._identity
+
+    def encode_text(self, texts: Sequence[str]) -> Condition:
+        """[texts,rows,width]; the empty text is the unconditional one. Remembered, so all of a job's at once is best."""
+        return Condition(self.parts.texts.encode(texts))
+
+    def familiarity(self, text: str) -> Familiarity | None:
+        """None: a model of everything has no list of what it knows."""
+        return None
+
+    def chars_read(self, text: str) -> int:
+        """Characters of ``text``, without blanks around it, that fit into its encoder's tokens."""
+        return self.parts.texts.chars_read(text)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Images [B,3,H,W] in −1..1 of a size it accepts → latents, differentiable. ValueError on other channels."""
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise ValueError(f"a diffusers prior takes pictures [B,3,H,W], not {list(images.shape)}")
+        return self.parts.pictures.encode(images)
+
+    def decode_image(self, encoded: Tensor) -> Tensor:
+        """Latents → pictures, for looking at."""
+        return self.parts.pictures.decode(encoded)
+
+    def alpha_sigma(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Times [B] in 0..1 → signal and noise scales [B]; see ``schedules`` for flow matching."""
+        return self.parts.schedule.alpha_sigma(time)
+
+    def add_noise(self, encoded: Tensor, noise: Tensor, time: Tensor, modality: Modality) -> Tensor:
+        """alpha·encoded + sigma·noise, the same for both modalities."""
+        alpha, sigma = (scale.to(encoded).view(-1, 1, 1, 1) for scale in self.alpha_sigma(time))
+        return alpha * encoded + sigma * noise
+
+    def predict_noise(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """ε̂ like ``noisy``."""
+        output = self._output(noisy, time, text, self._cameras(views, noisy))
+        return self.parts.schedule.noise(output, noisy, time)
+
+    def predict_denoised(
+        self, noisy: Tensor, time: Tensor, text: Tensor, views: Views | None, modality: Modality
+    ) -> Tensor:
+        """x̂₀ like ``noisy``."""
+        output = self._output(noisy, time, text, self._cameras(views, noisy))
+        return self.parts.schedule.clean(output, noisy, time)
+
+    def predict_told_and_untold(
+        self, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views | None, modality: Modality
+    ) -> tuple[Tensor, Tensor]:
+        """Both of guidance's estimates from one batch.
+
+        A multi-view model is told the cameras in both: it was trained to drop the text and keep them, and dropped
+        cameras only together with its look across views.
+        """
+        twice, times, words = (torch.cat(pair) for pair in ((noisy, noisy), (time, time), (text, negative)))
+        cameras = self._cameras(views, noisy)
+        both = None if cameras is None else torch.cat([cameras, cameras])
+        clean = self.parts.schedule.clean(self._output(twice, times, words, both), twice, times)
+        told, untold = clean.chunk(2)
+        return told, untold
+
+    def _cameras(self, views: Views | None, like: Tensor) -> Tensor | None:
+        if not self._settings.camera_conditioned:
+            return None
+        return untold(len(like), like.device) if views is None else camera_rows(views).to(like)
+
+    def _output(self, noisy: Tensor, time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+        """The network's own output, of as many samples at a time as memory allows."""
+        schedule = self.parts.schedule
+        shown, told = schedule.network_input(noisy, time), schedule.network_time(time)
+        count = max(self.parts.samples, 1)
+        if count >= len(noisy):
+            return self.parts.denoiser(shown, told, text, cameras)
+        rows = [None] * -(-len(noisy) // count) if cameras is None else cameras.split(count)
+        pieces = zip(shown.split(count), told.split(count), text.split(count), rows, strict=True)
+        return torch.cat([self.parts.denoiser(*piece) for piece in pieces])

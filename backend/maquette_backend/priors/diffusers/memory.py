@@ -1,0 +1,86 @@
+"""How a model is laid out in a GPU's memory, decided from how much of it is free. A pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maquette_protocol.errors import ErrorCode, MaquetteError
+
+GIB = 2**30
+RESERVE = GIB
+"""For the renderer, the subject being refined and the libraries' own workspace."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a model takes, bytes, in half precision."""
+
+    denoiser: int
+    vae: int
+    text: int
+    """All text encoders."""
+    denoising: int
+    """Beyond its weights, for each sample that the denoiser looks at."""
+    encoding: int
+    """What the VAE keeps of each picture until its gradient is known."""
+    encoding_checkpointed: int
+    """The same when most of it is computed again."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What to do."""
+
+    keep_text: bool
+    """False: the text encoders are loaded for new prompts only, and freed after them."""
+    samples: int
+    """The denoiser looks at this many at a time; both halves of guidance count."""
+    slice_vae: bool
+    """The VAE takes one picture at a time, and computes it again for its gradient."""
+    checkpoint_vae: bool
+    """Within a picture, too, the VAE's blocks are computed again."""
+
+
+EVERYTHING = MemoryPlan(keep_text=True, samples=1 << 20, slice_vae=False, checkpoint_vae=False)
+"""Where memory is no concern."""
+
+
+def plan_memory(free: int, needs: Needs, views: int, together: int = 1) -> MemoryPlan:
+    """The quickest plan that fits ``free`` bytes for steps of ``views`` views, ``together`` of which are one sample.
+
+    What costs the least time is given up first: the text encoders (prompts are few, and remembered), then whole
+    batches in the VAE, then both halves of guidance at once.
+
+    Raises:
+        MaquetteError: OUT_OF_MEMORY, which says how much is needed.
+    """
+    smallest = max(1, together)
+    for plan in _plans(views, smallest):
+        if _peak(plan, needs, views) + RESERVE <= free:
+            return plan
+    least = _peak(MemoryPlan(False, smallest, True, True), needs, views) + RESERVE
+    raise MaquetteError(
+        ErrorCode.OUT_OF_MEMORY,
+        f"The GPU has {free / GIB:.1f} GiB free; this model needs {least / GIB:.1f} GiB.",
+        "Choose a smaller model, or close what else uses the GPU.",
+    )
+
+
+def _plans(views: int, smallest: int) -> list[MemoryPlan]:
+    both = 2 * views
+    fewer = [both]
+    while fewer[-1] > smallest:
+        fewer.append(max(smallest, fewer[-1] // 2 // smallest * smallest))
+    laid_out = [(True, False, False), (False, False, False), (False, True, False), (False, True, True)]
+    return [MemoryPlan(keep, samples, cut, again) for samples in fewer for keep, cut, again in laid_out]
+
+
+def _peak(plan: MemoryPlan, needs: Needs, views: int) -> int:
+    """The most that is held at once. Text is encoded before the step, the VAE's share lives through the denoising."""
+    held = needs.denoiser + needs.vae
+    encoding = needs.encoding_checkpointed if plan.checkpoint_vae else needs.encoding
+    # in slices nothing is kept but the pictures; what one of them takes comes and goes outside of the denoising
+    step = max(plan.samples * needs.denoising, encoding) if plan.slice_vae else (
+        plan.samples * needs.denoising + views * encoding
+    )
+    return held + (needs.text + step if plan.keep_text else max(needs.text, step))

@@ -1,0 +1,62 @@
+"""Pictures through a model's VAE, with their gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.checkpoint import checkpoint
+
+from maquette_backend.priors.diffusers.precision import Careful
+
+
+class Pictures:
+    """Encodes pictures of the sizes it accepts as latents of the model's own size."""
+
+    def __init__(
+        self, vae: AutoencoderKL, size: int, careful: Careful, *, one_by_one: bool = False, checkpointed: bool = False
+    ) -> None:
+        """``size``: pixels of the model's native picture. ``one_by_one``: a picture's activations are computed again
+        for its gradient, so that only one picture's are held at a time."""
+        config: Any = vae.config
+        self._vae = vae
+        self._careful = careful
+        self._size = size
+        self._one_by_one = one_by_one
+        self._scale = float(config.scaling_factor)
+        self._shift = float(getattr(config, "shift_factor", None) or 0.0)
+        if checkpointed:
+            vae.enable_gradient_checkpointing()
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[B,3,H,W] in −1..1 → latents [B,C,h,w] float32, differentiable.
+
+        The encoder's mean and not a draw from it: runs repeat, and the spread is a thousandth of the latents'.
+        """
+        if images.shape[-1] != self._size or images.shape[-2] != self._size:
+            shrinks = images.shape[-1] > self._size
+            images = interpolate(images, (self._size,) * 2, mode="bilinear", antialias=shrinks, align_corners=False)
+        if not self._one_by_one:
+            return self._encode(images)
+        parts = images.split(1)
+        return torch.cat([checkpoint(self._encode, one, use_reentrant=False) for one in parts])  # pyright: ignore
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents → pictures [B,3,H,W] near −1..1, for looking at."""
+        latents = latents / self._scale + self._shift
+
+        def run(dtype: torch.dtype) -> Tensor:
+            decoded: Any = self._vae.decode(latents.to(dtype))  # pyright: ignore[reportArgumentType]
+            return decoded.sample
+
+        return self._careful(run, latents).float()
+
+    def _encode(self, images: Tensor) -> Tensor:
+        def run(dtype: torch.dtype) -> Tensor:
+            encoded: Any = self._vae.encode(images.to(dtype))
+            return encoded.latent_dist.mode()
+
+        return (self._careful(run, images).to(torch.float32) - self._shift) * self._scale

@@ -1,0 +1,187 @@
+"""The models that a backend's owner has registered: a small JSON file in the backend's home. Free of torch.
+
+Clients only ever see and send names; folders and hashes stay here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from maquette_protocol.errors import ErrorCode, MaquetteError
+
+from maquette_backend.priors.model_folder import inspect_folder, read_json
+
+FILE = "registry.json"
+FORMAT = 1
+MAX_MODELS = 64
+STARTER = "starter"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_HASH_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file as it was when the model was registered."""
+
+    path: str
+    """Relative to the model's folder; absolute for a LoRA."""
+    sha256: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A low-rank addition that is folded into the model when it is loaded."""
+
+    file: FileRecord
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered model."""
+
+    name: str
+    family: str
+    folder: Path
+    source: str
+    """"local folder", or the Hub's id and revision."""
+    files: tuple[FileRecord, ...]
+    loras: tuple[Lora, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self._all())
+
+    @property
+    def identity(self) -> str:
+        """Its name and the first 16 hex digits of a hash over the files' hashes, LoRAs and their scales."""
+        lines = [f"{file.path} {file.sha256}" for file in sorted(self.files, key=lambda one: one.path)]
+        lines += [f"lora {lora.file.sha256} {lora.scale!r}" for lora in self.loras]
+        return f"{self.name}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
+
+    def _all(self) -> tuple[FileRecord, ...]:
+        return (*self.files, *(lora.file for lora in self.loras))
+
+    def problems(self, *, thorough: bool) -> Iterator[str]:
+        """Every file that is missing or not what it was. Hashes are computed anew for files whose size or date has
+        changed, and when ``thorough`` for all."""
+        for file in self._all():
+            path = self.folder / file.path
+            if not path.is_file():
+                yield f"{path} is missing"
+            elif path.stat().st_size != file.size:
+                yield f"{path} has {path.stat().st_size} bytes; {file.size} were registered"
+            elif (thorough or path.stat().st_mtime_ns != file.modified_ns) and sha256_of(path) != file.sha256:
+                yield f"{path} does not have the registered SHA-256 {file.sha256[:16]}…"
+
+
+def read_registry(models: Path) -> dict[str, Model]:
+    """Registered models by name, in the order of registering; ``models`` is the home's folder for them.
+
+    Raises:
+        MaquetteError: INTERNAL, the file can't be read.
+    """
+    path = models / FILE
+    if not path.is_file():
+        return {}
+    try:
+        content = read_json(path)
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}, not {FORMAT}")
+        return {name: _model(name, one) for name, one in content["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = f"The list of registered models {path} can't be read: {error}."
+        raise MaquetteError(ErrorCode.INTERNAL, text, "Delete it and register the models again.") from error
+
+
+def describe(name: str, folder: Path, source: str = "local folder", loras: tuple[tuple[Path, float], ...] = ()) -> Model:
+    """Look at a folder and hash everything in it that will be read. Changes nothing.
+
+    Raises:
+        MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder or LoRA that can't be used.
+    """
+    if not _NAME.fullmatch(name) or name == STARTER:
+        text = f"“{name}” can't be a model's name."
+        remedy = f"Use a to z, digits, dots, dashes and underscores, at most 63, and not “{STARTER}”."
+        raise MaquetteError(ErrorCode.INVALID_RECIPE, text, remedy)
+    folder = folder.expanduser().resolve()
+    found = inspect_folder(folder)
+    files = tuple(_record(path, path.relative_to(folder).as_posix()) for path in found.files)
+    return Model(name, found.family.name, folder, source, files, tuple(_lora(path, scale) for path, scale in loras))
+
+
+def register(models: Path, model: Model) -> None:
+    """Add a model to the list. Raises MaquetteError CONFLICT if its name is taken, QUOTA_EXCEEDED if the list is full."""
+    known = read_registry(models)
+    if model.name in known:
+        text = f"There is a model called “{model.name}” already, in {known[model.name].folder}."
+        raise MaquetteError(ErrorCode.CONFLICT, text, f"Choose another name, or: models remove {model.name}.")
+    if len(known) >= MAX_MODELS:
+        raise MaquetteError(ErrorCode.QUOTA_EXCEEDED, f"{MAX_MODELS} models are registered.", "Remove one first.")
+    _write(models, {**known, model.name: model})
+
+
+def unregister(models: Path, name: str) -> Model:
+    """Take a model off the list; its files stay. Raises MaquetteError UNKNOWN_PRIOR."""
+    known = read_registry(models)
+    gone = find(known, name)
+    _write(models, {key: one for key, one in known.items() if key != name})
+    return gone
+
+
+def find(known: dict[str, Model], name: str) -> Model:
+    """The model of that name. Raises MaquetteError UNKNOWN_PRIOR, which names those that exist."""
+    if name not in known:
+        names = ", ".join((STARTER, *known))
+        raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no prior called “{name}”.", f"Choose one of: {names}.")
+    return known[name]
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits. Reads in pieces: a model has gigabytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASH_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _lora(path: Path, scale: float) -> Lora:
+    path = path.expanduser().resolve()
+    if path.suffix != ".safetensors" or not path.is_file():
+        what = "there is no such file" if not path.is_file() else "it is no .safetensors file"
+        text = f"The LoRA {path} can't be used: {what}."
+        raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, text, "Give a LoRA as a single .safetensors file.")
+    return Lora(_record(path, str(path)), scale)
+
+
+def _record(path: Path, name: str) -> FileRecord:
+    about = path.stat()
+    return FileRecord(name, sha256_of(path), about.st_size, about.st_mtime_ns)
+
+
+def _model(name: str, plain: dict[str, Any]) -> Model:
+    files = tuple(FileRecord(**file) for file in plain["files"])
+    loras = tuple(Lora(FileRecord(**lora["file"]), float(lora["scale"])) for lora in plain["loras"])
+    return Model(name, str(plain["family"]), Path(plain["folder"]), str(plain["source"]), files, loras)
+
+
+def _write(models: Path, known: dict[str, Model]) -> None:
+    """Replaced whole: a reader sees the old list or the new one."""
+    plain = {name: asdict(model) | {"folder": str(model.folder)} for name, model in known.items()}
+    models.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = models / f".{FILE}.{os.getpid()}"
+    fresh.write_text(json.dumps({"format": FORMAT, "models": plain}, indent=1) + "\n", encoding="utf-8")
+    fresh.chmod(0o600)
+    fresh.replace(models / FILE)
+
