@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import correspondence, mesh_building, mesh_reading, nearest_surface, rigging
 from ._protocol import arrays, recipe, recipe_text
 from .correspondence import Influences, Source
-from .refined import Correspondence, Floats, Refined
+from .refined import Correspondence, Floats, Ints, Refined
 from .target_settings import Delivery
 
 ORIGINAL_MATERIAL = "maquette_original_material"
@@ -163,6 +163,11 @@ def _carry_materials(target: bpy.types.Object, found: _Found, mesh: bpy.types.Me
     if not first:
         mesh.polygons.foreach_set("material_index", slots)
         return
+    note_materials(mesh, slots)
+
+
+def note_materials(mesh: bpy.types.Mesh, slots: Ints) -> None:
+    """Note on each face [F] the slot of the material that the original has there."""
     mesh.attributes.new(ORIGINAL_MATERIAL, "INT", "FACE").data.foreach_set("value", slots)
 
 
@@ -197,42 +202,50 @@ def _carry_uvs(found: _Found, mesh: bpy.types.Mesh, refined: Refined, origin: Co
         mesh_building.set_uvs(mesh, name, new.reshape(-1, 2))
         seams = new if name == active else seams
     if seams is not None:
-        edges = np.zeros(len(mesh.loops), np.int32)
-        mesh.attributes[".corner_edge"].data.foreach_get("value", edges)
-        marked = correspondence.seams(edges.reshape(-1, 3), seams, len(mesh.edges))
-        mesh.edges.foreach_set("use_seam", marked)
+        mark_seams(mesh, seams)
     chosen = shown or active
     if chosen in mesh.uv_layers:
         mesh.uv_layers[chosen].active = mesh.uv_layers[chosen].active_render = True
 
 
+def mark_seams(mesh: bpy.types.Mesh, corner_uvs: Floats) -> None:
+    """Mark the edges where UVs [F,K,2] differ, of a mesh whose faces all have K corners."""
+    edges = np.zeros(len(mesh.loops), np.int32)
+    mesh.attributes[".corner_edge"].data.foreach_get("value", edges)
+    marked = correspondence.seams(edges.reshape(corner_uvs.shape[:2]), corner_uvs, len(mesh.edges))
+    mesh.edges.foreach_set("use_seam", marked)
+
+
 # ---- vertex groups and the rig --------------------------------------------------------------------
-_Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """(vertex, group, weight), sorted by group."""
 
 
 def _carry_groups(
     target: bpy.types.Object, found: _Found, result: bpy.types.Object, origin: Correspondence
-) -> _Weights:
+) -> Weights:
     names = [group.name for group in target.vertex_groups]
-    influences = _influences(found, origin, len(names))
-    vertices, groups, weights = correspondence.influences_at_vertices(influences, len(names), found.source, origin)
+    weights = group_weights(found.mesh, len(names), found.source, origin)
     for index, name in enumerate(names):
-        start, end = np.searchsorted(groups, (index, index + 1))
         made = result.vertex_groups.new(name=name)
         made.lock_weight = target.vertex_groups[index].lock_weight
-        _write_group(made, vertices[start:end], weights[start:end])
+        write_weights(made, weights)
     if names:
         result.vertex_groups.active_index = target.vertex_groups.active_index
-    return vertices, groups, weights
+    return weights
 
 
-def _influences(found: _Found, origin: Correspondence, count: int) -> Influences:
+def group_weights(mesh: bpy.types.Mesh, count: int, source: Source, origin: Correspondence) -> Weights:
+    """The weights of a mesh's first ``count`` vertex groups at the vertices of a new surface."""
+    return correspondence.influences_at_vertices(_influences(mesh, count, source, origin), count, source, origin)
+
+
+def _influences(mesh: bpy.types.Mesh, count: int, source: Source, origin: Correspondence) -> Influences:
     """The source's vertex weights; of vertices that nothing comes from, none are read: that is a slow loop."""
-    used = np.zeros(len(found.source.positions), bool)
+    used = np.zeros(len(source.positions), bool)
     if count:
-        used[found.source.triangles[np.unique(origin.vertex_triangles)]] = True
-    vertices = found.mesh.vertices
+        used[source.triangles[np.unique(origin.vertex_triangles)]] = True
+    vertices = mesh.vertices
     rows = [
         [(one.group, one.weight) for one in vertices[index].groups if one.group < count]
         for index in np.flatnonzero(used).tolist()
@@ -244,14 +257,16 @@ def _influences(found: _Found, origin: Correspondence, count: int) -> Influences
     return Influences(np.cumsum(lengths), table[:, 0].astype(np.int64), table[:, 1])
 
 
-def _write_group(group: bpy.types.VertexGroup, vertices: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
-    """One call for each weight: Blender takes many vertices, but one weight, at a time."""
-    order = np.argsort(weights, kind="stable")
-    values, starts = np.unique(weights[order], return_index=True)
+def write_weights(group: bpy.types.VertexGroup, weights: Weights) -> None:
+    """Fill a group. One call for each weight: Blender takes many vertices, but one weight, at a time."""
+    start, end = np.searchsorted(weights[1], (group.index, group.index + 1))
+    vertices, own = weights[0][start:end], weights[2][start:end]
+    order = np.argsort(own, kind="stable")
+    values, starts = np.unique(own[order], return_index=True)
     indices = vertices[order].tolist()
     ends = [*starts.tolist(), len(indices)][1:]
-    for value, start, end in zip(values.tolist(), starts.tolist(), ends, strict=True):
-        group.add(indices[start:end], value, "REPLACE")
+    for value, first, last in zip(values.tolist(), starts.tolist(), ends, strict=True):
+        group.add(indices[first:last], value, "REPLACE")
 
 
 def _carry_rig(
@@ -259,7 +274,7 @@ def _carry_rig(
     found: _Found,
     result: bpy.types.Object,
     refined: Refined,
-    weights: _Weights,
+    weights: Weights,
     sent: recipe.Subject | None,
 ) -> None:
     """The armature, so that the result follows it from here on.
@@ -278,7 +293,7 @@ def _carry_rig(
         mesh_building.set_positions(result.data, rigging.unposed(refined.surface.positions, pose, dense))
 
 
-def _dense(weights: _Weights, names: list[str], pose: rigging.Pose, count: int) -> NDArray[np.float64]:
+def _dense(weights: Weights, names: list[str], pose: rigging.Pose, count: int) -> NDArray[np.float64]:
     """[V,B]: the weights of the pose's bones."""
     columns = {names.index(name): column for column, name in enumerate(pose.groups) if name in names}
     out = np.zeros((count, len(pose.groups)))

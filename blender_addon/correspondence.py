@@ -73,22 +73,22 @@ def influences_at_vertices(
     return new, groups, np.minimum(weights, 1.0)
 
 
-def at_corners(values: Floats, positions: Floats, triangles: Ints, source: Source, origin: Correspondence) -> Floats:
-    """Values of the source's corners (UVs, colours), [loops,n], at the corners of the new triangles: [F,3,n].
+def at_corners(values: Floats, positions: Floats, faces: Ints, source: Source, origin: Correspondence) -> Floats:
+    """Values of the source's corners (UVs, colours), [loops,n], at the corners of the new faces [F,K]: [F,K,n].
 
-    A new triangle keeps to the island that its middle lies on: a corner beyond the seam takes the value of the
-    nearest point on the near side, so that no triangle is smeared over the picture from one island to another.
+    A new face keeps to the island that its middle lies on: a corner beyond the seam takes the value of the
+    nearest point on the near side, so that no face is smeared over the picture from one island to another.
     """
     of_triangles = values[source.loops]
     islands = islands_of(source.triangles, of_triangles)
-    own, theirs = origin.face_triangles, origin.vertex_triangles[triangles]
-    plain = np.einsum("fkcn,fkc->fkn", of_triangles[theirs], origin.vertex_weights[triangles])
-    points = positions[triangles]
+    own, theirs = origin.face_triangles, origin.vertex_triangles[faces]
+    plain = np.einsum("fkcn,fkc->fkn", of_triangles[theirs], origin.vertex_weights[faces])
+    points = positions[faces]
     near = _consistent(of_triangles, source, own, theirs, plain, points) & (islands[theirs] == islands[own][:, None])
-    faces, corners = np.nonzero(~near)
-    if len(faces):
-        candidates = np.concatenate([own[:, None], np.where(near, theirs, own[:, None])], axis=1)[faces]
-        plain[faces, corners] = _nearest_value(of_triangles, source, candidates, points[faces, corners])
+    rows, corners = np.nonzero(~near)
+    if len(rows):
+        candidates = np.concatenate([own[:, None], np.where(near, theirs, own[:, None])], axis=1)[rows]
+        plain[rows, corners] = _nearest_value(of_triangles, source, candidates, points[rows, corners])
     return plain.astype(np.float32)
 
 
@@ -111,8 +111,8 @@ def islands_of(triangles: Ints, corner_values: Floats) -> NDArray[np.int64]:
 
 
 def seams(corner_edges: Ints, corner_uvs: Floats, edges: int) -> NDArray[np.bool_]:
-    """Edges [E] on whose two sides the UVs differ. corner_edges [F,3] (the edge from a corner to the next),
-    corner_uvs [F,3,2]. A closed, oriented surface: each edge has two corners, which run opposite ways."""
+    """Edges [E] on whose two sides the UVs differ. corner_edges [F,K] (the edge from a corner to the next),
+    corner_uvs [F,K,2]. A closed, oriented surface: each edge has two corners, which run opposite ways."""
     order = np.argsort(corner_edges.ravel(), kind="stable")
     sorted_edges = corner_edges.ravel()[order]
     twice = np.flatnonzero(sorted_edges[1:] == sorted_edges[:-1])
@@ -140,10 +140,10 @@ def _welded(triangles: Ints, corner_values: Floats) -> NDArray[np.int64]:
 def _consistent(
     values: Floats, source: Source, own: Ints, theirs: Ints, plain: Floats, points: Floats
 ) -> NDArray[np.bool_]:
-    """Whether a corner's value [F,3] is as far from its triangle's as its place is: not so across a seam inside one
+    """Whether a corner's value [F,K] is as far from its triangle's as its place is: not so across a seam inside one
     island, as on a cylinder's back."""
     stretch = _stretch(values, source)
-    base = np.repeat(own[:, None], 3, axis=1)
+    base = np.repeat(own[:, None], theirs.shape[1], axis=1)
     weights, distances = _nearest_on(source.positions[source.triangles[base]], points)
     steps = np.linalg.norm(plain - np.einsum("fkcn,fkc->fkn", values[base], weights), axis=-1)
     allowed = _REACH * np.maximum(stretch[base], stretch[theirs]) * distances

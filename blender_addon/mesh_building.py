@@ -18,14 +18,14 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 
-def fill_mesh(mesh: bpy.types.Mesh, positions: Floats, triangles: Ints, corner_uvs: Floats | None) -> None:
-    """Replace a mesh's geometry. positions [V,3], triangles [F,3], corner_uvs [F,3,2]."""
+def fill_mesh(mesh: bpy.types.Mesh, positions: Floats, faces: Ints, corner_uvs: Floats | None) -> None:
+    """Replace a mesh's geometry. positions [V,3], faces [F,K] of K corners each, corner_uvs [F,K,2]."""
     mesh.clear_geometry()
     mesh.vertices.add(len(positions))
-    mesh.loops.add(triangles.size)
-    mesh.polygons.add(len(triangles))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
-    mesh.attributes[".corner_vert"].data.foreach_set("value", np.ascontiguousarray(triangles, np.int32).ravel())
+    mesh.loops.add(faces.size)
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, faces.shape[1], dtype=np.int32))
+    mesh.attributes[".corner_vert"].data.foreach_set("value", np.ascontiguousarray(faces, np.int32).ravel())
     set_positions(mesh, positions, update=False)
     if corner_uvs is not None:
         set_uvs(mesh, UV_NAME, corner_uvs.reshape(-1, 2))

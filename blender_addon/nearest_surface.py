@@ -16,23 +16,25 @@ _REACH = 0.02
 """How much farther than the nearest point one that faces the same way may be, as a share of the source's size."""
 
 
-def nearest_origin(source: Source, positions: Floats, triangles: Ints) -> Correspondence:
+def nearest_origin(source: Source, positions: Floats, faces: Ints) -> Correspondence:
     """The nearest points of the source, those that face the same way where such a one is about as near.
 
-    positions [V,3] and triangles [F,3] are the new surface's, in the source's space.
+    positions [V,3] and faces [F,K] are the new surface's, in the source's space.
     """
     tree = BVHTree.FromPolygons(source.positions.tolist(), source.triangles.tolist(), all_triangles=True)
-    normals = triangle_normals(positions, triangles)
+    normals = face_normals(positions, faces)
     reach = float(_REACH * np.ptp(source.positions, axis=0).max())
-    found, places = _nearest(tree, positions, _vertex_normals(len(positions), triangles, normals), reach)
-    faces, _ = _nearest(tree, positions[triangles].mean(axis=1), normals, reach)
-    return Correspondence(found, barycentric(source.positions[source.triangles[found]], places), faces)
+    found, places = _nearest(tree, positions, _vertex_normals(len(positions), faces, normals), reach)
+    middles, _ = _nearest(tree, positions[faces].mean(axis=1), normals, reach)
+    return Correspondence(found, barycentric(source.positions[source.triangles[found]], places), middles)
 
 
-def triangle_normals(positions: Floats, triangles: Ints) -> Floats:
-    """[F,3], of length 1 (0 for triangles without area)."""
-    a, b, c = (positions[triangles[:, corner]] for corner in range(3))
-    return _unit(np.cross(b - a, c - a))
+def face_normals(positions: Floats, faces: Ints) -> Floats:
+    """[F,3], of length 1 (0 for faces without area), of triangles or quads [F,K]."""
+    # of a quad the cross product of the diagonals; of a triangle that of two edges
+    a, b, c = (positions[faces[:, corner]] for corner in range(3))
+    last = positions[faces[:, -1]]
+    return _unit(np.cross(c - a, last - b) if faces.shape[1] == 4 else np.cross(b - a, c - a))
 
 
 def barycentric(corners: Floats, points: Floats) -> Floats:
@@ -63,10 +65,10 @@ def _distance_of(hit: tuple[Vector, Vector, int, float]) -> float:
     return hit[3]
 
 
-def _vertex_normals(count: int, triangles: Ints, normals: Floats) -> Floats:
+def _vertex_normals(count: int, faces: Ints, normals: Floats) -> Floats:
     total = np.zeros((count, 3), np.float32)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], normals)
+    for corner in range(faces.shape[1]):
+        np.add.at(total, faces[:, corner], normals)
     return _unit(total)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import bpy
 
-from . import camera_reading, controls, mesh_reading, mirror_halves, preflight, properties, target_settings
+from . import camera_reading, controls, mesh_reading, mirror_halves, preflight, properties, quads, target_settings
 from ._protocol import arrays, checks, errors, limits, mesh, recipe
 from .target_settings import Delivery
 
@@ -168,6 +168,8 @@ def _budget(target: properties.MaquetteTarget, name: str) -> int:
             f"The triangle budget of {name} is {budget}.",
             f"Set it to {limits.MIN_TRIANGLE_BUDGET} or more, or to 0 for no bound.",
         )
+    if target_settings.delivery_of(target).quads:
+        return min(budget or quads.MOST_TRIANGLES, quads.MOST_TRIANGLES)
     return budget
 
 

@@ -18,6 +18,7 @@ from . import (
     instances,
     mesh_building,
     properties,
+    quads,
     result_settings,
     same_topology,
 )
@@ -73,6 +74,8 @@ class _Made:
     """It has the artist's own polygons, with all that is on them."""
     carried: bool = False
     """Else: it took over what hung on the original."""
+    said: str = ""
+    """What the artist should know of how it was made."""
 
 
 # ---- previews -------------------------------------------------------------------------------------
@@ -192,6 +195,7 @@ def accept(
         said = f"{said} {EDITED}".strip()
     if not fits and (refined.same_topology or not made.carried):
         said = f"{said} {CARRIED if made.carried else EMPTIED}".strip()
+    said = f"{said} {made.said}".strip()
     if said:
         result[SAID] = said
     held = properties.notes(result)
@@ -236,7 +240,8 @@ def _result_object(
         return _Made(result, fits=True)
     wishes = result_settings.wishes(context.scene)
     carried = carrying.carry(context, target, result, refined, origin.recipe_json, wishes, how)
-    return _Made(result, fits=False, carried=carried)
+    said = quads.make_quads(context, result, how.quads) if how.quads else ""
+    return _Made(result, fits=False, carried=carried, said=said)
 
 
 def _show_key(context: bpy.types.Context, target: bpy.types.Object, note: properties.MaquetteKeyNotes) -> None:

@@ -18,6 +18,8 @@ from bpy.props import (
     StringProperty,
 )
 
+MOST_QUADS = 5000
+"""QuadriFlow blocks Blender for seconds beyond that."""
 FULL_STRENGTH_PERCENT = 10.0
 """Of the object's longest side: what strength 1 means in a recipe."""
 MODES = (
@@ -124,6 +126,15 @@ class MaquetteTarget(bpy.types.PropertyGroup):
         soft_max=100_000,
         max=500_000,
     )
+    make_quads: BoolProperty(
+        name="Quads",
+        description="Let Blender's QuadriFlow make quads of the new surface when it arrives, and carry everything over to "
+        "them. Blender does not answer meanwhile: about 2 seconds for 2,000 quads, 7 for 5,000. Small detail is "
+        "lost, and what a mask or a symmetry keeps in place is kept only about as exactly as a quad is large",
+    )
+    quad_count: IntProperty(
+        name="Count", description="About how many quads are made", default=2000, min=100, max=MOST_QUADS
+    )
     delivery: EnumProperty(name="Result", description="Where the moved vertices go", items=DELIVERIES)
     read_from: EnumProperty(name="Read", description="Which of the object's meshes is refined", items=SOURCES)
     instances: EnumProperty(
@@ -143,6 +154,8 @@ class Delivery:
     """Also for the other objects that share the mesh."""
     mirrored: bool = False
     """The halves that Mirror modifiers make were sent too, after the mesh's own vertices and triangles."""
+    quads: int = 0
+    """About how many quads are made of a new surface; 0: it stays triangles."""
 
 
 def reads_base(target: MaquetteTarget) -> bool:
@@ -155,4 +168,5 @@ def delivery_of(target: MaquetteTarget) -> Delivery:
     keeps = target.mode == "keep_topology"
     base = reads_base(target)
     everyone = target.mode != "remesh" and base and target.instances == "ALL"
-    return Delivery(base, keeps and target.delivery == "SHAPE_KEY", everyone)
+    quads = target.quad_count if target.mode == "remesh" and target.make_quads else 0
+    return Delivery(base, keeps and target.delivery == "SHAPE_KEY", everyone, quads=quads)

@@ -95,6 +95,11 @@ class MAQUETTE_PT_delivery(_TargetPanel, bpy.types.Panel):
             layout.prop(target, "delivery")
         if target.mode == "remesh":
             layout.prop(target, "triangle_budget")
+            row = layout.row(heading="Quads")
+            row.prop(target, "make_quads", text="")
+            count = row.row()
+            count.active = target.make_quads
+            count.prop(target, "quad_count", text="")
         elif target_settings.reads_base(target):
             users = len(preflight.users_of(target.object.data))
             if users > 1:

@@ -54,8 +54,9 @@ def delivered(
 
 
 def accept(
-    addon: Addon, thing: bpy.types.Object, text: str, positions: np.ndarray, triangles: np.ndarray, origin, **wishes
-) -> bpy.types.Object:
+    addon: Addon, thing: bpy.types.Object, text: str, positions: np.ndarray, triangles: np.ndarray, origin, *,
+    how: object = None, **wishes: bool,
+) -> bpy.types.Object:  # fmt: skip
     refined: ModuleType = addon("refined")
     for name, value in wishes.items():
         setattr(bpy.context.scene.maquette_results, name, value)
@@ -64,7 +65,8 @@ def accept(
     subject_id = json.loads(text)["subjects"][0]["subject_id"]
     result = refined.Refined(subject_id, False, surface, found)
     writing = addon("scene_writing")
-    return writing.accept(bpy.context, thing, result, writing.Origin("0" * 32, text, "test"))
+    told = writing.Origin("0" * 32, text, "test")
+    return writing.accept(bpy.context, thing, result, told, how or addon("target_settings").Delivery())
 
 
 def weights_of(thing: bpy.types.Object) -> np.ndarray:

@@ -86,7 +86,7 @@ def test_the_two_sides_of_a_thin_sheet_keep_apart_without_an_origin(addon: Addon
         face.material_index = 0 if face.normal.z > 0.9 else 1
     text, mesh = sent(addon, box)
     positions, triangles, *_ = finer(mesh.positions, mesh.triangles, 4)
-    normals = addon("nearest_surface").triangle_normals(positions, triangles)
+    normals = addon("nearest_surface").face_normals(positions, triangles)
     # so far inside that the other side is nearer
     inward = positions - np.array([0, 0, 0.003], np.float32) * np.sign(positions[:, 2:])
     result = accept(addon, box, text, inward, triangles[np.abs(normals[:, 2]) > 0.9], None)
