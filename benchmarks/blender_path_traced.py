@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 
 def main(folder: Path) -> None:
@@ -92,7 +93,7 @@ def _lamp(scene: Any, plan: dict[str, Any]) -> None:
         data.shadow_soft_size = 0.0
     holder = bpy.data.objects.new("lamp", data)
     scene.collection.objects.link(holder)
-    holder.matrix_world = plan["world_from_lamp"]
+    holder.matrix_world = Matrix(plan["world_from_lamp"])
 
 
 def _sphere(scene: Any, plan: dict[str, Any], column: int, row: int) -> None:
