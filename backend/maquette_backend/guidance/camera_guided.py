@@ -41,7 +41,7 @@ class CgLoraSettings:
     """Of attention-mask alignment; X-Dreamer tried 0.1, 1 and 10. 0: off."""
     denoising_weight: float = 0.0
     """Of the renders' own denoising loss under the text. 0: off."""
-    every: int = 6
+    every: int = 8
     """They learn at one step in so many: a tape through the network costs more than an evaluation without."""
     start: float = 0.0
     """Share of the stage before they learn at all."""

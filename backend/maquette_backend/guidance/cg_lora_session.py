@@ -54,7 +54,7 @@ class CgLoraSession:
         self._telling: Telling | None = None
         self._generated = threading.local()
         self._entry = self.network.register_forward_pre_hook(self._generate, with_kwargs=True)
-        places = {(target.layer, target.projection): number for number, target in enumerate(targets)}
+        places: dict[tuple[str, Projection], int] = {(to.layer, to.projection): n for n, to in enumerate(targets)}
         for layer in layers:
             self.adaptation.hook(layer, self._hook(layer, places))
 
@@ -94,7 +94,8 @@ class CgLoraSession:
         if rest:
             raise ValueError(f"{len(text)} samples are no multiple of the {len(telling.camera)} views told of")
         told = torch.where(_is_any(text, telling.untold_rows)[:, None], telling.untold, telling.told.repeat(repeats, 1))
-        self._generated.downs = self.lora(telling.camera.repeat(repeats, 1), told)
+        downs = self.lora(telling.camera.repeat(repeats, 1), told)
+        self._generated.downs = downs if self._scale == 1 else [self._scale * down for down in downs]
 
     def _hook(self, layer: Layer, places: dict[tuple[str, Projection], int]) -> Hook:
         def add(projection: Projection, x: Tensor, y: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class CgLoraSession:
             if downs is None:
                 return y
             place = places[layer.name, projection]
-            return y + (self._scale * added(x, downs[place], self.lora.up[place])).to(y.dtype)
+            return y + added(x, downs[place], self.lora.up[place]).to(y.dtype)
 
         return add
 
