@@ -50,6 +50,8 @@ class Half:
     """[V]"""
     sharp_edges: Ints | None = None
     """[E,2]"""
+    painted: NDArray[np.uint8] | None = None
+    """[F], of the triangles."""
 
 
 def with_other_halves(half: Half, halves: Halves) -> Half:
@@ -60,7 +62,7 @@ def with_other_halves(half: Half, halves: Halves) -> Half:
 
 
 def _across(half: Half, axis: int, seam_width: float) -> Half:
-    mesh, mask, edges = half.mesh, half.mask, half.sharp_edges
+    mesh, mask, edges, painted = half.mesh, half.mask, half.sharp_edges, half.painted
     count = len(mesh.positions)
     apart = np.abs(mesh.positions[:, axis]) * 2 > seam_width  # a vertex and its image are twice as far from each other
     image = np.arange(count, dtype=np.int32)
@@ -79,4 +81,5 @@ def _across(half: Half, axis: int, seam_width: float) -> Half:
         both,
         None if mask is None else np.concatenate([mask, mask[apart]]),
         None if edges is None else np.concatenate([edges, image[edges[apart[edges].any(axis=1)]]]),
+        None if painted is None else np.concatenate([painted, painted[outside]]),
     )

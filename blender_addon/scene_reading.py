@@ -10,8 +10,21 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import bpy
+import numpy as np
 
-from . import camera_reading, controls, mesh_reading, mirror_halves, preflight, properties, quads, target_settings
+from . import (
+    camera_reading,
+    controls,
+    light_reading,
+    look_settings,
+    mesh_reading,
+    mirror_halves,
+    paint_reading,
+    preflight,
+    properties,
+    quads,
+    target_settings,
+)
 from ._protocol import arrays, checks, errors, limits, mesh, recipe
 from .target_settings import Delivery
 
@@ -58,20 +71,24 @@ def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -
     cameras = camera_reading.read_cameras(scene) if settings.cameras != "ORBIT" else ()
     blobs: dict[str, arrays.Bytes] = {}
     pairs = tuple(zip(settings.targets, things, strict=True))
-    subjects = tuple(_read_subject(context, target, thing, cameras, blobs) for target, thing in pairs)
+    look = look_settings.settings(scene)
+    read = tuple(_read_subject(context, target, thing, cameras, blobs) for target, thing in pairs)
+    subjects = tuple(subject for subject, _ in read)
     whole = recipe.Recipe(
         subjects=subjects,
         rig=recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE"),
         context=_read_context(context, things, blobs) if settings.include_context else (),
-        stages=_stages(settings),
+        stages=_stages(settings, look),
         guidance=recipe.Guidance(settings.geometry_scale or None, settings.appearance_scale or None),
         prior=settings.prior,
         seed=settings.seed,
+        lighting=_lighting(scene, blobs) if look.light == "SCENE" else recipe.Lighting(),
+        scene_prompt=look.scene_prompt.strip(),
     )
     checks.check_recipe(whole, known_priors or (whole.prior,))
     keys = tuple(
-        TargetKey(subject.subject_id, thing.name, thing.session_uid, _delivery(target, thing))
-        for subject, (target, thing) in zip(subjects, pairs, strict=True)
+        TargetKey(subject.subject_id, thing.name, thing.session_uid, how)
+        for (subject, how), (_, thing) in zip(read, pairs, strict=True)
     )
     return SceneReading(whole, blobs, keys)
 
@@ -107,15 +124,15 @@ def _read_subject(
     thing: bpy.types.Object,
     cameras: tuple[recipe.Camera, ...],
     blobs: dict[str, arrays.Bytes],
-) -> recipe.Subject:
-    found = _read_half(context, target, thing)
+) -> tuple[recipe.Subject, Delivery]:
+    found, paint = _read_half(context, target, thing)
     halves = _halves(target, thing)
     whole = mirror_halves.with_other_halves(found, halves)
     mesh.check_mesh(thing.name, whole.mesh.positions, whole.mesh.triangles)
     settings = properties.settings(context.scene)
     if settings.cameras == "SCENE":
         camera_reading.check_seen(thing.name, whole.mesh, cameras)
-    return recipe.Subject(
+    subject = recipe.Subject(
         # from the name, not from chance: the same scene gives the same recipe, so a result can be repeated
         subject_id=hashlib.sha256(thing.name_full.encode()).hexdigest()[:32],
         name=thing.name,
@@ -125,27 +142,50 @@ def _read_subject(
         world_from_object=whole.mesh.world_from_object,
         mode=target.mode,
         strength=target.strength,
-        texture_size=int(settings.texture_size),
+        texture_size=paint.texture_size,
         stay_close=target.stay_close,
         locks=controls.read_locks(target, frozenset(halves.axes)),
         mask=None if whole.mask is None else _keep(whole.mask, blobs),
         sharp_edges=None if whole.sharp_edges is None else _keep(whole.sharp_edges, blobs),
         triangle_budget=_budget(target, thing.name),
+        material=target.paint.material,
+        seed=target.paint.seed if target.paint.has_seed else None,
+        maps=_maps_ref(paint, blobs),
+        keep_look=target.paint.keep_look if paint.maps else 0.0,
+        texel_mask=None if paint.texel_mask is None else _keep(paint.texel_mask, blobs),
+        painted_triangles=None if whole.painted is None else _keep(whole.painted, blobs),
     )
+    return subject, replace(_delivery(target, thing), slots=paint.slots, tiles=paint.tiles)
+
+
+def _maps_ref(paint: paint_reading.Paint, blobs: dict[str, arrays.Bytes]) -> recipe.SurfaceMaps | None:
+    if not paint.maps:
+        return None
+    kept = {kind: _keep(np.ascontiguousarray(image), blobs) for kind, image in paint.maps.items()}
+    return recipe.SurfaceMaps(kept.get("COLOR"), kept.get("ROUGHNESS"), kept.get("METALLIC"), kept.get("NORMAL"))
+
+
+def _lighting(scene: bpy.types.Scene, blobs: dict[str, arrays.Bytes]) -> recipe.Lighting:
+    light = light_reading.read_light(scene)
+    return recipe.Lighting(None if light.environment is None else _keep(light.environment, blobs), light.lamps)
 
 
 def _read_half(
     context: bpy.types.Context, target: properties.MaquetteTarget, thing: bpy.types.Object
-) -> mirror_halves.Half:
-    """The mesh that is refined, with what the artist laid on its vertices."""
+) -> tuple[mirror_halves.Half, paint_reading.Paint]:
+    """The mesh that is refined, with what the artist laid on its vertices and faces; and how it is painted."""
     base = target_settings.reads_base(target)
     world = mesh_reading.world_from_object(context, thing)
     with mesh_reading.source_mesh(context, thing, base=base) as source:
         found = mesh_reading.checked(thing.name, source, world)
-        if target.mode == "texture_only":
-            return mirror_halves.Half(found)
-        mask = controls.read_mask(thing, source, target, found.positions)
-        return mirror_halves.Half(found, mask, controls.read_sharp_edges(source) if target.keep_sharp else None)
+        size = int(properties.settings(context.scene).texture_size)
+        paint = paint_reading.read_paint(thing, source, target, found, size)
+        paints_only = target.mode == "texture_only"
+        by_faces = paints_only and target.mask_source == "SELECTED"  # whose borders are the selection's, to the texel
+        mask = None if by_faces else controls.read_mask(thing, source, target, found.positions)
+        edges = controls.read_sharp_edges(source) if target.keep_sharp and not paints_only else None
+        found = replace(found, corner_uvs=paint.corner_uvs)
+        return mirror_halves.Half(found, mask, edges, paint.painted), paint
 
 
 def _halves(target: properties.MaquetteTarget, thing: bpy.types.Object) -> mirror_halves.Halves:
@@ -205,7 +245,7 @@ def _read_context(
     return tuple(found)
 
 
-def _stages(settings: properties.MaquetteSceneSettings) -> recipe.Stages:
+def _stages(settings: properties.MaquetteSceneSettings, look: look_settings.MaquetteLook) -> recipe.Stages:
     return recipe.Stages(
         geometry_steps=settings.geometry_steps,
         appearance_steps=settings.appearance_steps,
@@ -213,6 +253,8 @@ def _stages(settings: properties.MaquetteSceneSettings) -> recipe.Stages:
         views_per_step=settings.views_per_step,
         render_size=settings.render_size,
         preview_every=settings.preview_every,
+        scene_steps=look.scene_steps,
+        finish_steps=look.finish_steps,
     )
 
 

@@ -179,7 +179,7 @@ def accept(
     which is returned then. A target that was edited so that the result does not fit it any more gets a new object.
     """
     said = origin.said.get(refined.subject_id, "")
-    refined = _as_asked(refined, origin)
+    refined = as_asked(refined, origin.recipe_json)
     if refined.same_topology and how.shape_key:
         note = in_place.deliver(target, refined, how)
         if note is not None:
@@ -206,13 +206,13 @@ def accept(
     return result
 
 
-def _as_asked(refined: Refined, origin: Origin) -> Refined:
+def as_asked(refined: Refined, recipe_json: str) -> Refined:
     """Without the colours that a backend makes up when none were asked for: the artist's materials stay then."""
-    asked = recipe_text.recipe_from_json(origin.recipe_json)
+    asked = recipe_text.recipe_from_json(recipe_json)
     paints = any(one.subject_id == refined.subject_id and one.mode == "texture_only" for one in asked.subjects)
     if asked.stages.appearance_steps or paints:
         return refined
-    return replace(refined, surface=replace(refined.surface, texture=None, colors=None, corner_uvs=None))
+    return replace(refined, surface=replace(refined.surface, texture=None, maps=None, colors=None, corner_uvs=None))
 
 
 def _result_object(
@@ -227,7 +227,8 @@ def _result_object(
             _link(copy, target)
             return _Made(copy, fits=True)
     mesh, surface = bpy.data.meshes.new(name), refined.surface
-    moved = same_topology.moved_evaluated(context, target, surface) if refined.same_topology and not how.base else None
+    applied = refined.same_topology and not how.base
+    moved = same_topology.moved_evaluated(context, target, surface, how) if applied else None
     if moved is not None:
         bpy.data.meshes.remove(mesh)
         mesh, surface = moved
@@ -235,7 +236,7 @@ def _result_object(
     else:
         mesh_building.fill_mesh(mesh, surface.positions, surface.triangles, surface.corner_uvs)
     result = _stand_in(name, mesh, target)
-    coloring.color_surface(mesh, name, surface, pack=True)
+    coloring.color_surface(mesh, name, surface, pack=True, slots=how.slots if moved is not None else ())
     if moved is not None:
         return _Made(result, fits=True)
     wishes = result_settings.wishes(context.scene)
@@ -348,14 +349,14 @@ def _remove(thing: bpy.types.Object) -> None:
     mesh = thing.data
     assert isinstance(mesh, bpy.types.Mesh)
     materials = {material.name: material for material in mesh.materials if material is not None}
-    images = [image for image in map(coloring.image_of, materials.values()) if image is not None]
+    images = {image.name: image for material in materials.values() for image in coloring.images_of(material)}
     bpy.data.objects.remove(thing)
     if mesh.users == 0:
         bpy.data.meshes.remove(mesh)
     for material in materials.values():
         if material.users == 0:
             bpy.data.materials.remove(material)
-    for image in images:
+    for image in images.values():
         if image.users == 0:
             bpy.data.images.remove(image)
 
@@ -375,6 +376,11 @@ def _select(context: bpy.types.Context, thing: bpy.types.Object) -> None:
 def _short(name: str, suffix: str) -> str:
     """A name with a suffix that Blender (63 bytes up to 4.x) does not cut off."""
     return name.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix
+
+
+def result_name(name: str) -> str:
+    """What the refined object of a target is called."""
+    return _short(name, RESULT_SUFFIX)
 
 
 # ---- notes and undo -------------------------------------------------------------------------------

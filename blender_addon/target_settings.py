@@ -18,6 +18,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from .look_settings import MaquettePaint
+
 MOST_QUADS = 5000
 """QuadriFlow blocks Blender for seconds beyond that."""
 FULL_STRENGTH_PERCENT = 10.0
@@ -137,6 +139,7 @@ class MaquetteTarget(bpy.types.PropertyGroup):
     )
     delivery: EnumProperty(name="Result", description="Where the moved vertices go", items=DELIVERIES)
     read_from: EnumProperty(name="Read", description="Which of the object's meshes is refined", items=SOURCES)
+    paint: PointerProperty(name="Paint", description="How this target is painted", type=MaquettePaint)
     instances: EnumProperty(
         name="Shared Mesh", description="What happens to other objects that share the mesh", items=INSTANCES
     )
@@ -156,6 +159,10 @@ class Delivery:
     """The halves that Mirror modifiers make were sent too, after the mesh's own vertices and triangles."""
     quads: int = 0
     """About how many quads are made of a new surface; 0: it stays triangles."""
+    slots: tuple[int, ...] = ()
+    """The material slots that the result's material covers; none: all."""
+    tiles: tuple[int, ...] = (1001,)
+    """The UDIM tiles that were sent as one square."""
 
 
 def reads_base(target: MaquetteTarget) -> bool:
