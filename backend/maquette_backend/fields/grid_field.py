@@ -37,11 +37,15 @@ class GridField(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Values [P,C] at ``points`` [P,3]; differentiable in both the grids and the points."""
+        return self.by_level(points).sum(dim=0)
+
+    def by_level(self, points: Tensor) -> Tensor:
+        """What each level adds to the values at ``points`` [P,3], from coarse to fine, [levels,P,C]."""
         unit = points / self.half_extent
         if self.mirror_x:
             unit = torch.cat([unit[:, :1].abs(), unit[:, 1:]], dim=1)
         where = unit.flip(-1)[None, None, None]  # grid_sample wants the fastest axis first
-        return torch.stack([_sample(level, where) for level in self.levels]).sum(dim=0)
+        return torch.stack([_sample(level, where) for level in self.levels])
 
 
 def _sample(level: Tensor, where: Tensor) -> Tensor:

@@ -27,6 +27,11 @@ COARSE_SHARE = 0.4
 """Share of the steps that run on the coarser grid."""
 FINE_CLASS = 64
 """Above this the displacement has a level of 64 samples a side as well."""
+CARRIED_LEVELS = 2
+"""So many of the displacement's coarsest levels carry parts along as well."""
+FARTHEST_CARRIED = 0.05
+"""Nothing is carried farther than this, in units of the longest side: the finer of those levels has samples 0.18 apart,
+so that even opposite ways of neighbouring samples turn no tetrahedron over."""
 TAKEN_OFF = 0.95
 """While it moves, a thickened part loses this share of what was added: the last bit keeps its triangles an area."""
 
@@ -43,7 +48,7 @@ class RemeshSettings:
     """A part may lose at most this share of its own half thickness, so that thin parts do not vanish."""
     learning_rate: float = 1.2e-3
     smoothness: float = 60.0
-    """Weight of the squared gradient of the displacement."""
+    """Weight of the squared gradient of the displacement along the surface."""
     sign_weight: float = 0.05
     """Weight of the cross-entropy against needless sign changes (floaters, inner shells)."""
     normal_weight: float = 3.0
@@ -53,7 +58,8 @@ class RemeshSettings:
 
 
 class RemeshBody(nn.Module):
-    """Signed distance ``base + displacement`` plus a small shift of the grid's vertices.
+    """Signed distance ``base + displacement`` on a grid whose vertices are moved: carried along far and smoothly, so
+    that a thin wall can go somewhere else though neither of its sides may go far into it, and shifted a little each.
 
     Only the band of the grid that the surface can reach is kept, so a step costs what the surface costs. The
     displacement is a function of place, so it goes from a coarse grid to a fine one as it is: ``at`` says which, and
@@ -103,9 +109,7 @@ class RemeshBody(nn.Module):
 
     def surface(self) -> Surface:
         grid = self.grid
-        moved = self._wished()
-        vertices = grid.grid.vertices + self._shift(moved[:, 1:])
-        sdf = self._controls.cut(grid.base + self._bounded(moved[:, 0]), vertices)
+        moved, vertices, sdf = self._placed()
         if grid.has_thin_parts:
             positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
             positions = positions + self._back(sdf)
@@ -119,45 +123,68 @@ class RemeshBody(nn.Module):
         between two grid vertices the distance is not linear, which cuts edges and thins what is round."""
         self.at(1.0)
         grid = self.grid
-        moved = self._wished()
-        vertices = grid.grid.vertices + self._shift(moved[:, 1:])
-        sdf = self._controls.cut(grid.base + self._bounded(moved[:, 0]), vertices)
+        _, vertices, sdf = self._placed()
         positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
         positions = positions + self._exactly_back(crossings(sdf, grid.edges))
         return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
 
     def penalty(self, surface: Surface) -> Tensor:
         grid = self.grid
-        displacement = self._wished() if surface.displacement is None else surface.displacement
+        moved = self._wished() if surface.displacement is None else surface.displacement
         start, end = grid.edges.edges.unbind(1)
-        change = displacement.index_select(0, start) - displacement.index_select(0, end)
-        slope = (change * grid.inverse_length).square().sum(1).mean()
+        change = moved.index_select(0, start) - moved.index_select(0, end)
+        slope = (change * grid.stiffness).square().sum(1).mean()
         bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
-        signs = sign_change(grid.base + self._bounded(displacement[:, 0]), grid.edges.edges)
+        signs = sign_change(grid.base + self._bounded(moved), grid.edges.edges)
         weights = self.settings
-        anchor = weights.anchor * displacement[:, 0].square().mean()
+        anchor = weights.anchor * moved[:, :4].square().sum(1).mean()
         return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs + anchor
 
-    def _wished(self) -> Tensor:
-        """[V,4]: displacement and vertex shifts before any bound, as symmetric as is asked for."""
-        return self._controls.even(self.field, self.grid.grid.vertices)
+    def _placed(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What is wished for [V,7], and after it: the grid's vertices [V,3] and the signed distance there [V]."""
+        grid, moved = self.grid, self._wished()
+        vertices = grid.grid.vertices + self._carried(moved) + self._shift(moved)
+        return moved, vertices, self._controls.cut(grid.base + self._bounded(moved), vertices)
 
-    def _bounded(self, displacement: Tensor) -> Tensor:
-        """Positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0."""
+    def _wished(self) -> Tensor:
+        """[V,7]: displacement, carrying and shift of the grid's vertices, before any bound, as symmetric as is asked for."""
+        return self._controls.even(self._field_at, self.grid.grid.vertices)
+
+    def _field_at(self, points: Tensor) -> Tensor:
+        """[P,7] at points [P,3]: every level says how far the surface moves, the coarse ones where to parts are carried,
+        the fine ones how vertices are shifted."""
+        levels = self.field.by_level(points)
+        displacement = levels[..., :1].sum(0)
+        coarse, fine = levels[:CARRIED_LEVELS, :, 1:].sum(0), levels[CARRIED_LEVELS:, :, 1:].sum(0)
+        return torch.cat([displacement, coarse, fine], 1)
+
+    def _bounded(self, moved: Tensor) -> Tensor:
+        """[V]: positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0,
+        and what is carried along may not go as far besides."""
+        displacement = moved[:, 0]
         outward, inward = self.settings.bound, self.grid.inward
         assert self._share is not None
-        return self._share * torch.where(
+        rest = 1 - self._carried(moved).norm(dim=1) / max(outward, 1e-12)
+        return (self._share * rest.clamp(min=0)) * torch.where(
             displacement > 0,
             inward * torch.tanh(displacement / inward),
             outward * torch.tanh(displacement / outward),
         )
 
-    def _shift(self, wished: Tensor) -> Tensor:
+    def _carried(self, moved: Tensor) -> Tensor:
+        """[V,3]: never past the bound, and along the floor where there is one."""
+        wished, farthest = moved[:, 1:4], min(self.settings.bound, FARTHEST_CARRIED)
+        assert self._share is not None
+        length = wished.square().sum(1, keepdim=True).clamp(min=1e-16).sqrt()
+        way = self._controls.level(wished / length)
+        return self._share[:, None] * farthest * torch.tanh(length / farthest) * way
+
+    def _shift(self, moved: Tensor) -> Tensor:
         """[V,3]: small enough that every tetrahedron keeps its orientation, and never past the bound or through a thin
         part."""
         spacing = self.grid.grid.spacing
         assert self._share is not None
-        return (self._share * self.grid.inward.clamp(max=0.2 * spacing))[:, None] * torch.tanh(wished / spacing)
+        return (self._share * self.grid.inward.clamp(max=0.2 * spacing))[:, None] * torch.tanh(moved[:, 4:] / spacing)
 
     @torch.no_grad()
     def _back(self, sdf: Tensor) -> Tensor:

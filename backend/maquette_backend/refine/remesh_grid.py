@@ -30,8 +30,9 @@ class RemeshGrid:
 
     grid: TetGrid
     edges: TetEdges
-    inverse_length: Tensor
-    """[E,1]."""
+    stiffness: Tensor
+    """[E,1]: what a difference between an edge's ends counts for: one over its length, less where it leads away from the
+    surface or round a crease (``_along``)."""
     base: Tensor
     """[V] signed distance to the start's solid, less ``extra``."""
     extra: Tensor
@@ -60,7 +61,8 @@ def remesh_grid(
     reach = bound + 1.5 * spacing
     source = _source(solid, cells, grid_class, reach + needed)
     vertices = source.vertices.double().numpy()
-    distance = torch.from_numpy(solid.distance(vertices)).float()
+    seen, outward = solid.to_surface(vertices)
+    distance = torch.from_numpy(solid.distance(vertices) if solid.is_open else seen).float()
     sample = thin.nearest(vertices, distance.numpy(), spacing)
     is_thin = sample >= 0
     extra = np.zeros(len(vertices))
@@ -72,7 +74,8 @@ def remesh_grid(
     inward = (inward_share * half).clamp(min=min(_LEAST_INWARD, bound), max=bound)
     keep = base.abs() < reach
     used = _used_by(source, keep)
-    return _on_device(narrow_band(source, keep), base[used], torch.from_numpy(extra).float()[used], inward[used], device)
+    known = (base, torch.from_numpy(extra).float(), inward, torch.from_numpy(outward).float())
+    return _on_device(narrow_band(source, keep), *(values[used] for values in known), device)
 
 
 def _thickening(thin: ThinPlaces, needed: float, inward_share: float, spacing: float) -> NDArray[np.float64]:
@@ -83,12 +86,31 @@ def _thickening(thin: ThinPlaces, needed: float, inward_share: float, spacing: f
     return np.where(thin.gap > 0.75 * spacing, np.minimum(extra, 0.5 * (thin.gap - spacing).clip(min=0.1 * spacing) - 0.05 * spacing), extra)
 
 
-def _on_device(band: TetGrid, base: Tensor, extra: Tensor, inward: Tensor, device: torch.device) -> RemeshGrid:
+def _on_device(
+    band: TetGrid, base: Tensor, extra: Tensor, inward: Tensor, outward: Tensor, device: torch.device
+) -> RemeshGrid:
     band = band.to(device)
     edges = tet_edges(band.tets)
-    start, end = edges.edges.unbind(1)
-    inverse = 1 / (band.vertices[start] - band.vertices[end]).norm(dim=1, keepdim=True)
-    return RemeshGrid(band, edges, inverse, base.to(device), extra.to(device), inward.to(device))
+    stiffness = _along(band.vertices, outward.to(device), edges.edges)
+    return RemeshGrid(band, edges, stiffness, base.to(device), extra.to(device), inward.to(device))
+
+
+def _along(vertices: Tensor, outward: Tensor, edges: Tensor) -> Tensor:
+    """What the slope of a displacement along each edge counts for, over the edge's length, [E,1].
+
+    A displacement is smooth along the surface. Through it, and round its creases, it has no reason to be: the two sides
+    of a thin plate, or a side and a bottom, move each by itself. So an edge counts for as much as the surfaces that are
+    nearest to its ends face the same way, and as it runs along them. ``outward`` [V,3] is straight away from the
+    surface, 0 on it.
+    """
+    start, end = edges.unbind(1)
+    edge = vertices.index_select(0, end) - vertices.index_select(0, start)
+    length = edge.norm(dim=1, keepdim=True)
+    one, other = (outward.index_select(0, each) for each in (start, end))
+    off = sum(((edge / length) * each).sum(1, keepdim=True).square() for each in (one, other)) / 2
+    on_surface = ((one == 0).all(1) | (other == 0).all(1))[:, None]
+    alike = torch.where(on_surface, 1.0, (one * other).sum(1, keepdim=True).clamp(min=0))
+    return (alike * (1 - off).clamp(min=0)).sqrt() / length
 
 
 def _source(solid: Solid, cells: int, grid_class: int, reach: float) -> TetGrid:

@@ -52,17 +52,27 @@ class FieldControls:
         return torch.from_numpy(np.min(found, axis=0)).to(points)
 
     def even(self, field: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
-        """Values [P,4] of ``field`` at points [P,3], the mean over their mirror images: a scalar, and a vector that is
-        mirrored with them."""
+        """Values [P,1+3n] of ``field`` at points [P,3], the mean over their mirror images: a scalar, and n vectors that
+        are mirrored with them."""
         images = self._images()
         if len(images) == 1:
             return field(points)
-        total = points.new_zeros(len(points), 4)
+        total: Tensor | None = None
         for image in images:
             linear = torch.from_numpy(image[:3, :3]).to(points)
             value = field(points @ linear.T + torch.from_numpy(image[:3, 3]).to(points))
-            total = total + torch.cat([value[:, :1], value[:, 1:] @ linear.T], 1)
+            vectors = (value[:, 1:].reshape(-1, 3) @ linear.T).reshape(len(points), -1)
+            both = torch.cat([value[:, :1], vectors], 1)
+            total = both if total is None else total + both
+        assert total is not None
         return total / len(images)
+
+    def level(self, vectors: Tensor) -> Tensor:
+        """``vectors`` [P,3] without what would lift them off the floor or sink them."""
+        if self.floor is None:
+            return vectors
+        up = torch.from_numpy(self.floor.up).to(vectors)
+        return vectors - (vectors @ up)[:, None] * up
 
     def cut(self, sdf: Tensor, points: Tensor) -> Tensor:
         """``sdf`` [P] at points [P,3] without what is below the floor."""

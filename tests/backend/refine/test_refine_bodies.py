@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from maquette_backend.refine.finish import Mesh, frozen
 from maquette_backend.refine.keep_topology import FixedBody, OffsetBody, OffsetSettings
 from maquette_backend.refine.placement import place
-from maquette_backend.refine.remesh import LATTICE_PER_CLASS, RemeshBody, RemeshSettings
-from maquette_backend.shape.sdf import signed_distance
+from maquette_backend.refine.remesh import FARTHEST_CARRIED, LATTICE_PER_CLASS, RemeshBody, RemeshSettings
+from maquette_backend.refine.remesh_grid import remesh_grid
+from maquette_backend.shape.sdf import signed_distance, solid_of
 from maquette_protocol.recipe import IDENTITY
 from numpy.typing import NDArray
 from refine_shapes import (
@@ -26,6 +28,7 @@ from refine_shapes import (
     samples,
     volume,
 )
+from torch import Tensor
 
 from tests.backend.render.surfaces import sphere
 
@@ -124,6 +127,51 @@ def test_thin_legs_survive_the_hardest_pull_inwards() -> None:
         feet = mesh.positions[mesh.positions[:, 2] < -0.4]
         corners = {(bool(x > 0), bool(y > 0)) for x, y, _ in feet}
         assert len(corners) == 4
+
+
+def wall(x: float) -> tuple[Positions, Triangles]:
+    """Thinner than a cell of the grid, upright at ``x``."""
+    return boxes((x - 0.015, -0.4, -0.5, x + 0.015, 0.4, 0.5))
+
+
+def test_a_thin_wall_can_be_carried_farther_than_it_is_thick() -> None:
+    """Neither side may go farther into it than a quarter of its thickness, but both together may go by the bound."""
+    body = RemeshBody(*wall(0.0), RemeshSettings(grid_class=GRID_CLASS, bound=BOUND))
+    with torch.no_grad():
+        body.field.levels[0][:, 1] = 1e4
+    mesh = frozen(body.surface())
+    inner = samples(mesh.positions, mesh.triangles)
+    inner = inner[(np.abs(inner[:, 1]) < 0.35) & (np.abs(inner[:, 2]) < 0.45)]
+    assert distances(inner, *wall(min(BOUND, FARTHEST_CARRIED))).max() < 2e-3
+    assert distances(inner, *wall(0.0)).max() < BOUND + 2e-3
+    assert closed_and_oriented(mesh.triangles)
+
+
+def test_what_is_carried_and_what_is_pushed_share_one_bound() -> None:
+    """A ball that grows as far as it can while it is carried along: its front gets to the bound and not past it."""
+    body = remesh("ball", grid_class=32)
+    with torch.no_grad():
+        body.field.levels[0][:, 1] = 0.7 * BOUND
+    carried = pushed(body, -1e4)
+    moved = distances(carried.positions, *SHAPES["ball"])
+    assert 0.9 * BOUND < moved.max() < BOUND + 2e-3
+    assert float(carried.positions[:, 0].mean()) == pytest.approx(math.tanh(0.7) * BOUND, abs=2e-3)
+
+
+def test_smoothness_counts_along_the_surface_and_not_through_it() -> None:
+    """Sides of a plate that part cost nothing; one that leans as much costs what its slope does."""
+    middle = 0.01  # between the grid's points, where neither side is the nearer one
+    grid = remesh_grid(solid_of(*boxes((-0.5, -0.5, middle - 0.1, 0.5, 0.5, middle + 0.1))), 32, BOUND, 0.5, torch.device("cpu"))
+    ends = grid.grid.vertices[grid.edges.edges]
+    flat = (ends[..., :2].abs() < 0.3).all(2).all(1)
+
+    def cost(of: Callable[[Tensor], Tensor]) -> float:
+        change = of(ends[:, 0]) - of(ends[:, 1])
+        return float((change[:, None] * grid.stiffness)[flat].square().mean())
+
+    assert cost(lambda p: 0.1 * (p[:, 2] - middle).sign()) < 1e-9
+    assert cost(lambda p: 0.1 * p[:, 0]) > 2e-3
+    assert cost(lambda p: 0.1 * p[:, 2]) < 0.5 * cost(lambda p: 0.1 * p[:, 0])
 
 
 def test_a_small_strength_moves_little() -> None:

@@ -59,6 +59,29 @@ def test_a_field_made_even_is_the_same_across_every_plane(axes: tuple[int, ...],
     torch.testing.assert_close(even_already, here)
 
 
+def test_each_of_several_vectors_is_mirrored() -> None:
+    """Two that differ at every point come out as each would by itself."""
+    controls, field, at = FieldControls((mirror_in_unit_space(LEANING, 0), mirror_in_unit_space(LEANING, 1))), wild(), points()
+
+    def two(places: Tensor) -> Tensor:
+        value = field(places)
+        return torch.cat([value, value[:, 1:].square()], 1)
+
+    alone = controls.even(lambda places: torch.cat([two(places)[:, :1], two(places)[:, 4:]], 1), at)
+    torch.testing.assert_close(controls.even(two, at), torch.cat([controls.even(field, at), alone[:, 1:]], 1))
+
+
+def test_nothing_is_carried_through_the_floor() -> None:
+    """What is left of a vector neither rises over the floor nor sinks, however the object leans; along it, all is left."""
+    floor = floor_in_unit_space(LEANING, 0.1)
+    controls, vectors = FieldControls(floor=floor), points()
+    level = controls.level(vectors)
+    up = torch.from_numpy(floor.up)
+    assert float((level @ up).abs().max()) < 1e-12
+    torch.testing.assert_close(level + (vectors @ up)[:, None] * up, vectors)
+    assert torch.equal(FieldControls().level(vectors), vectors)
+
+
 def test_without_mirrors_the_field_is_itself() -> None:
     field, at = wild(), points()
     assert torch.equal(FieldControls().even(field, at), field(at))
