@@ -60,7 +60,7 @@ def look_up(cosine: Tensor, roughness: Tensor) -> TableEntry:
     """Entries for cosines of view angles and roughness, [P,1] each; differentiable in both."""
     table = brdf_table(str(cosine.device))
     where = torch.cat([cosine * 2 - 1, (roughness - LOWEST) * (2 / (1 - LOWEST)) - 1], 1)
-    values = functional.grid_sample(table[None], where[None, None], padding_mode="border", align_corners=True)
+    values = functional.grid_sample(table[None].to(where.dtype), where[None, None], padding_mode="border", align_corners=True)
     return TableEntry(*values[0, :, 0, :, None].unbind(0))
 
 

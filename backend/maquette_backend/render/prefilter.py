@@ -25,7 +25,7 @@ SIZE = 128
 _WIDE_FROM = 0.24
 _WIDE_SIZE = 64
 """Texels a side of the result for wide lobes, and of the light that they are summed over; half that for the widest."""
-_DIFFUSE_SIZE = 32
+_DIFFUSE_SIZE = 64
 _SAMPLES = 96
 _EQUIRECT_WIDTH = 1024
 """Pixels; a larger picture is averaged down to at most this first."""
@@ -105,7 +105,7 @@ def irradiance(square: Tensor) -> Tensor:
 
     The sum over texels of cosine · solid angle / π, for a constant light divided by what it sums to, so exact there.
     """
-    return octahedral.padded(_convolved(square, _DIFFUSE_SIZE, _DIFFUSE_SIZE, lambda cosine: cosine.clamp(min=0)))
+    return octahedral.padded(_convolved(square, _DIFFUSE_SIZE // 2, _DIFFUSE_SIZE, lambda cosine: cosine.clamp(min=0)))
 
 
 def _summed(square: Tensor, roughness: float) -> Tensor:

@@ -1,5 +1,7 @@
 """The hash grid against the paper's formulas written out, closed forms and numerical gradients."""
 
+import itertools
+
 import pytest
 import torch
 from maquette_backend.fields.hash_grid import HashGrid, HashGridSettings
@@ -84,4 +86,4 @@ def test_resolutions_grow_geometrically() -> None:
     sides = HashGridSettings(levels=16, coarsest=16, finest=4096).resolutions
     assert sides[0] == 16
     assert sides[-1] == 4096
-    assert all(1.40 < b / a < 1.50 for a, b in zip(sides[:-1], sides[1:], strict=True))
+    assert all(1.40 < b / a < 1.50 for a, b in itertools.pairwise(sides))
