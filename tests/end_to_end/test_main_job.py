@@ -109,7 +109,7 @@ def test_a_dragon_is_refined_and_the_result_says_that_the_prior_does_not_know_it
     assert chair.maquette.result["maquette_prompt_reading"] == job.said[0]
 
 
-def test_a_job_survives_the_death_of_its_backend(addon: Addon, served: Path) -> None:
+def test_a_job_survives_the_death_of_its_backend(addon: Addon, own_backend: Path) -> None:
     coarse_chair()
     small(40)
     job = begin(addon)
