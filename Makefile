@@ -9,7 +9,7 @@ SETUP := $(PYTHON) tools/setup_venvs.py
 ONLY ?=
 BLENDER_TESTS = $(wildcard tests/blender_addon tests/end_to_end)
 
-.PHONY: help setup demo check lint types test test-backend test-blender test-all test-gui test-gpu bench extension \
+.PHONY: help setup demo examples check lint types test test-backend test-blender test-all test-gui test-gpu bench extension \
 	prior prior-data prior-eval soak fuzz clean
 
 help:  ## Show this list
@@ -59,6 +59,9 @@ test-gpu:  ## Tests that need CUDA; says so and stops where there is none
 
 bench: setup  ## Measure the budgets; ONLY=raster runs one part; writes out/bench.json
 	@$(BACKEND) -m benchmarks --only "$(ONLY)"
+
+examples: setup  ## Refine five coarse pieces with the controls of the shape: pictures and figures in docs/examples; ONLY=chair for one
+	@$(BLENDER) tools/shape_examples.py $(if $(ONLY),--only $(ONLY))
 
 extension:  ## Build dist/maquette-*.zip with Blender's own builder
 	@$(SETUP) blender-4.5
