@@ -6,6 +6,7 @@ from . import (
     backend_process,
     bake_back,
     cancel,
+    coverage,
     discard_result,
     reconnect,
     refine,
@@ -13,6 +14,7 @@ from . import (
     stop_and_keep,
     switch_materials,
     toggle_original,
+    uv_tools,
 )
 
 CLASSES: tuple[type, ...] = (
@@ -28,6 +30,12 @@ CLASSES: tuple[type, ...] = (
     discard_result.MAQUETTE_OT_discard_result,
     switch_materials.MAQUETTE_OT_switch_materials,
     bake_back.MAQUETTE_OT_bake_back,
+    uv_tools.MAQUETTE_OT_check_uvs,
+    uv_tools.MAQUETTE_OT_select_bad_faces,
+    uv_tools.MAQUETTE_OT_make_uvs,
+    coverage.MAQUETTE_OT_check_views,
+    coverage.MAQUETTE_OT_select_unseen,
+    coverage.MAQUETTE_OT_add_cameras,
     add_start.MAQUETTE_OT_add_start,
     add_start.MAQUETTE_MT_start,
 )

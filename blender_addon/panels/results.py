@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import carrying, result_settings
+from .. import carrying, look_settings, result_settings
 from ..operators.results import active_result
 from .text import draw_lines
 
@@ -28,6 +28,7 @@ class MAQUETTE_PT_results(bpy.types.Panel):
         column = layout.column(heading="Also Keep", align=True)
         column.prop(settings, "carry_uvs")
         column.prop(settings, "carry_flat")
+        layout.prop(look_settings.settings(context.scene), "images")
         result = active_result(context)
         if result is not None:
             _draw_result(layout, context, result)

@@ -5,7 +5,9 @@
 
 import bpy
 
-from .. import properties
+from .. import look_settings, properties
+from ..operators.uv_tools import chosen_target
+from .text import draw_lines
 
 
 class MAQUETTE_PT_cameras(bpy.types.Panel):
@@ -28,6 +30,20 @@ class MAQUETTE_PT_cameras(bpy.types.Panel):
         if settings.cameras != "ORBIT":
             layout.label(text=f"{count} cameras in this scene", icon="CAMERA_DATA" if count else "ERROR")
         layout.prop(settings, "include_context")
+        layout.prop(look_settings.settings(context.scene), "light")
+        target = chosen_target(context)
+        if target is not None:
+            _draw_coverage(layout, context, target.paint)
+
+
+def _draw_coverage(layout: bpy.types.UILayout, context: bpy.types.Context, paint: look_settings.MaquettePaint) -> None:
+    layout.operator("maquette.check_views", icon="VIEW_CAMERA")
+    if paint.unseen_report:
+        draw_lines(layout, context, paint.unseen_report, icon="ERROR" if paint.has_unseen else "INFO")
+    if paint.has_unseen:
+        row = layout.row(align=True)
+        row.operator("maquette.select_unseen", text="Select", icon="RESTRICT_SELECT_OFF")
+        row.operator("maquette.add_cameras", icon="ADD")
 
 
 class MAQUETTE_PT_advanced(bpy.types.Panel):
@@ -55,5 +71,7 @@ class MAQUETTE_PT_advanced(bpy.types.Panel):
             column = layout.column(align=True)
             for name in names:
                 column.prop(settings, name)
-        if settings.active_target < len(settings.targets):
-            layout.prop(settings.targets[settings.active_target], "negative_prompt")
+        look = look_settings.settings(context.scene)
+        column = layout.column(align=True)
+        for name in ("scene_prompt", "scene_steps", "finish_steps"):
+            column.prop(look, name)

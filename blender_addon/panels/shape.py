@@ -48,7 +48,7 @@ class MAQUETTE_PT_control(_TargetPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         layout.enabled = pump.runtime().job is None
         layout.prop(target, "stay_close", slider=True)
-        _draw_mask(layout.column(), target)
+        draw_mask(layout.column(), target)
         column = layout.column(heading="Symmetry", align=True)
         row = column.row(align=True)
         for axis, letter in enumerate("XYZ"):
@@ -58,7 +58,8 @@ class MAQUETTE_PT_control(_TargetPanel, bpy.types.Panel):
         column.prop(target, "keep_sharp", text="Sharp Edges")
 
 
-def _draw_mask(column: bpy.types.UILayout, target: properties.MaquetteTarget) -> None:
+def draw_mask(column: bpy.types.UILayout, target: properties.MaquetteTarget) -> None:
+    """Which part may change, and the fields that say so."""
     thing = target.object
     column.prop(target, "mask_source")
     match target.mask_source:

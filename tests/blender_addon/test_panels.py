@@ -13,7 +13,14 @@ from maquette_protocol import messages
 from small_backend import SmallBackend
 
 pytestmark = pytest.mark.blender
-PANELS = ("MAQUETTE_PT_main", "MAQUETTE_PT_cameras", "MAQUETTE_PT_advanced", "MAQUETTE_PT_backend")
+PANELS = (
+    "MAQUETTE_PT_main",
+    "MAQUETTE_PT_paint",
+    "MAQUETTE_PT_cameras",
+    "MAQUETTE_PT_results",
+    "MAQUETTE_PT_advanced",
+    "MAQUETTE_PT_backend",
+)
 COMPLAINTS = ("not found", "unknown operator", "Error", "Traceback", "rna_ui", "enum")
 
 
@@ -68,7 +75,7 @@ def test_with_a_target_and_a_backend(addon: Addon, connected: SmallBackend, capf
     for name in ("prompt", "strength", "mode", "maquette.refine"):
         assert name in found["MAQUETTE_PT_main"]
     assert "maquette.start_backend" not in found["MAQUETTE_PT_main"]
-    for name in ("prior", "seed", "texture_size", "grid_resolution", "negative_prompt"):
+    for name in ("prior", "seed", "texture_size", "grid_resolution", "scene_prompt", "finish_steps"):
         assert name in found["MAQUETTE_PT_advanced"]
     assert "Connected: small backend" in found["MAQUETTE_PT_backend"]
 
@@ -231,6 +238,8 @@ def test_every_property_and_operator_has_a_tooltip(addon: Addon, installed: str)
         addon("properties").MaquetteTarget,
         addon("properties").MaquetteSceneSettings,
         addon("properties").MaquetteObjectNotes,
+        addon("look_settings").MaquettePaint,
+        addon("look_settings").MaquetteLook,
         addon("preferences").MaquettePreferences,
     ]
     for holder in holders:

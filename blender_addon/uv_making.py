@@ -1,0 +1,79 @@
+"""A new UV map beside the artist's, by Blender's Smart UV Project. None of theirs is touched."""
+
+# bpy's stubs take Context's properties for methods and know data by their base class only
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
+
+from __future__ import annotations
+
+import math
+
+import bpy
+import numpy as np
+
+from . import mesh_building
+from ._protocol import errors
+
+Code = errors.ErrorCode
+_ANGLE_LIMIT = math.radians(66.0)
+_MARGIN = 4 / 1024
+"""Between islands: texels that a texture's smaller copies mix."""
+_MAX_UV_LAYERS = 8
+
+
+def make_uvs(context: bpy.types.Context, thing: bpy.types.Object) -> str:
+    """Add a UV map to the object's mesh and make it the active one; its name.
+
+    It is unwrapped on a copy in a scene of its own: selection, hidden faces and mode stay as they are.
+
+    Raises:
+        MaquetteError: the mesh has as many UV maps as there can be, or cannot be changed.
+    """
+    mesh = thing.data
+    if mesh.library is not None:
+        raise errors.MaquetteError(Code.NOT_EDITABLE, f"The mesh of {thing.name} is linked.", "Make it local first.")
+    if len(mesh.uv_layers) >= _MAX_UV_LAYERS:
+        raise errors.MaquetteError(
+            Code.INVALID_RECIPE, f"{thing.name} has {_MAX_UV_LAYERS} UV maps already.", "Remove one that is not used."
+        )
+    loop_uvs = _projected(context, mesh)
+    render = next((layer.name for layer in mesh.uv_layers if layer.active_render), "")
+    name = mesh.uv_layers.new(name=mesh_building.UV_NAME, do_init=False).name
+    mesh_building.set_uvs(mesh, name, loop_uvs)
+    if render:
+        mesh.uv_layers[render].active_render = True  # the artist's materials go on reading theirs
+    mesh.update()
+    return name
+
+
+def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
+    """UVs [L,2] of all faces."""
+    scene, copy = bpy.data.scenes.new(".maquette"), mesh.copy()
+    for layer in list(copy.uv_layers):
+        copy.uv_layers.remove(layer)
+    copy.uv_layers.new(name=mesh_building.UV_NAME)
+    thing = bpy.data.objects.new(".maquette", copy)
+    try:
+        if copy.shape_keys is not None:
+            thing.shape_key_clear()
+        for elements in (copy.vertices, copy.edges, copy.polygons):
+            elements.foreach_set("hide", np.zeros(len(elements), bool))
+            elements.foreach_set("select", np.ones(len(elements), bool))
+        scene.collection.objects.link(thing)
+        layer = scene.view_layers[0]
+        layer.objects.active = thing
+        thing.select_set(True, view_layer=layer)
+        layer.update()
+        window = context.window or context.window_manager.windows[0]
+        with context.temp_override(
+            window=window, scene=scene, view_layer=layer, object=thing, active_object=thing, selected_objects=[thing]
+        ):
+            bpy.ops.object.mode_set(mode="EDIT")
+            bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
+            bpy.ops.object.mode_set(mode="OBJECT")
+        found = np.zeros((len(copy.loops), 2), np.float32)
+        copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())
+        return found
+    finally:
+        bpy.data.objects.remove(thing)
+        bpy.data.meshes.remove(copy)
+        bpy.data.scenes.remove(scene)
