@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-
 _PARTS = 4
 """Places along a texel's side at which its area is taken."""
 

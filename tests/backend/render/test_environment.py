@@ -98,5 +98,5 @@ def test_levels_are_at_their_roughness() -> None:
     [torch.zeros(4, 8), torch.zeros(1, 8, 3), torch.full((4, 8, 3), torch.nan), torch.full((4, 8, 3), -1.0)],
 )
 def test_impossible_pictures_are_refused(picture: Tensor) -> None:
-    with pytest.raises(ValueError, match="light|picture"):
+    with pytest.raises(ValueError, match=r"light|picture"):
         Environment.from_equirect(picture)
