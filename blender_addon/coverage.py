@@ -33,6 +33,8 @@ _LOWEST, _HIGHEST = math.radians(-10.0), math.radians(60.0)
 """Elevations outside of these no prior has seen: cameras beyond are turned to them."""
 _DISTANCE = 2.1
 """Of a view from the middle, in longest sides."""
+_CAMERA_DISTANCE = 2.6
+"""Of a camera that is added: the whole shape is in its picture."""
 _FOV_Y = math.radians(40.0)
 _GRAZING = 0.1
 """Cosine to a face's normal: flatter views see next to nothing of it."""
@@ -144,7 +146,7 @@ def helpful_directions(shape: Shape, unseen: Bools) -> Points:
 
 def world_from_camera(shape: Shape, direction: Points) -> Matrix:
     """A camera in this direction that has the whole shape in view."""
-    eye = Vector((shape.middle + direction * (_DISTANCE * shape.longest)).tolist())
+    eye = Vector((shape.middle + direction * (_CAMERA_DISTANCE * shape.longest)).tolist())
     placed = Vector((-direction).tolist()).to_track_quat("-Z", "Y").to_matrix().to_4x4()
     placed.translation = eye
     return placed

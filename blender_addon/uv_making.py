@@ -68,7 +68,8 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
             window=window, scene=scene, view_layer=layer, object=thing, active_object=thing, selected_objects=[thing]
         ):
             bpy.ops.object.mode_set(mode="EDIT")
-            bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
+            with context.temp_override(edit_object=thing):
+                bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
             bpy.ops.object.mode_set(mode="OBJECT")
         found = np.zeros((len(copy.loops), 2), np.float32)
         copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())

@@ -1,0 +1,167 @@
+"""Check UVs, Select Bad Faces, New UV Map; Check Views and Add Cameras: in real Blender, on known faults."""
+
+from __future__ import annotations
+
+import blender_scenes as scenes
+import bpy
+import numpy as np
+import pytest
+from driving import Addon
+
+pytestmark = pytest.mark.blender
+
+
+def paint():
+    return bpy.context.scene.maquette.targets[0].paint
+
+
+def uvs_of(mesh: bpy.types.Mesh, layer: str) -> np.ndarray:
+    values = np.zeros((len(mesh.loops), 2), np.float32)
+    mesh.uv_layers[layer].uv.foreach_get("vector", values.ravel())
+    return values
+
+
+def stacked_crate() -> bpy.types.Object:
+    """A cube whose first two faces have the same place in the UV map."""
+    crate = scenes.cube(prompt=None)
+    scenes.add_target(crate, "a crate", mode="texture_only")
+    layer = crate.data.uv_layers.active
+    for one, other in zip(crate.data.polygons[0].loop_indices, crate.data.polygons[1].loop_indices, strict=True):
+        layer.uv[other].vector = layer.uv[one].vector
+    return crate
+
+
+def test_a_sound_map_is_said_to_be(addon: Addon) -> None:
+    scenes.cube()
+    assert bpy.ops.maquette.check_uvs() == {"FINISHED"}
+    assert paint().uv_report.startswith("The UV map “UVMap” of Crate is sound.")
+    assert not paint().has_bad_faces
+    assert bpy.ops.maquette.select_bad_faces() == {"CANCELLED"}
+    assert bpy.context.mode == "OBJECT"
+
+
+def test_bad_faces_are_selected_in_edit_mode(addon: Addon) -> None:
+    crate = stacked_crate()
+    bpy.ops.maquette.check_uvs()
+    assert paint().has_bad_faces
+    assert "2 faces lie on other faces" in paint().uv_report
+    assert bpy.ops.maquette.select_bad_faces() == {"FINISHED"}
+    assert bpy.context.mode == "EDIT_MESH"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert [face.index for face in crate.data.polygons if face.select] == [0, 1]
+
+
+def test_a_new_map_is_sound_and_the_artists_own_stay_to_the_last_bit(addon: Addon) -> None:
+    crate = stacked_crate()
+    crate.data.uv_layers.new(name="Lightmap")
+    crate.data.uv_layers["UVMap"].active_render = True
+    crate.data.polygons[2].hide = True
+    before = scenes.state()
+    kept = {layer.name: uvs_of(crate.data, layer.name) for layer in crate.data.uv_layers}
+    assert bpy.ops.maquette.make_uvs() == {"FINISHED"}
+    assert crate.data.uv_layers.active.name == "Maquette UV"
+    assert crate.data.uv_layers["UVMap"].active_render
+    for name, values in kept.items():
+        np.testing.assert_array_equal(uvs_of(crate.data, name), values)
+    assert not paint().has_bad_faces
+    assert "“Maquette UV” of Crate is sound" in paint().uv_report
+    found = scenes.differences(before, scenes.state())
+    assert set(found) == {"meshes/Crate", "scenes/Scene"}, found  # the new map; the report
+    assert set(found["meshes/Crate"]) <= {
+        "uv_layers", "uv_layer_stencil", "attributes", "uv_layer_clone", "polygons", "loops", "uv_layer_clone_index", "uv_layer_stencil_index",
+    }
+    assert crate.data.polygons[2].hide
+
+
+def test_without_a_map_the_check_says_what_to_do(addon: Addon) -> None:
+    thing = scenes.mesh_object("Sheet", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], [(0, 1, 2, 3)])
+    scenes.add_target(thing, "a sheet")
+    bpy.ops.maquette.check_uvs()
+    assert "Sheet has no UV map." in paint().uv_report
+    bpy.context.view_layer.objects.active = thing
+    assert bpy.ops.maquette.make_uvs() == {"FINISHED"}
+    assert thing.data.uv_layers.active.name == "Maquette UV"
+
+
+def test_eight_maps_are_all_that_fit(addon: Addon) -> None:
+    crate = scenes.cube()
+    while len(crate.data.uv_layers) < 8:
+        crate.data.uv_layers.new()
+    with pytest.raises(RuntimeError, match="8 UV maps already"):
+        bpy.ops.maquette.make_uvs()
+
+
+# ---- what the views see ---------------------------------------------------------------------------
+def test_the_orbit_sees_all_of_a_cube_but_its_floor(addon: Addon) -> None:
+    crate = scenes.cube()
+    coverage = addon("coverage")
+    shape = coverage.shape_of(bpy.context, crate)
+    rig = addon("_protocol").recipe.CameraRig()
+    found = coverage.look(shape, coverage.directions_of(rig, shape))
+    down = [face.index for face in crate.data.polygons if face.normal.z < -0.9]
+    assert np.flatnonzero(found.unseen).tolist() == down
+    assert found.share == pytest.approx(5 / 6)
+    bpy.ops.maquette.check_views()
+    assert paint().unseen_report == "1 faces, 17% of the surface, are seen by no view."
+    assert bpy.ops.maquette.select_unseen() == {"FINISHED"}
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert [face.index for face in crate.data.polygons if face.select] == down
+
+
+def test_a_wall_hides_what_is_behind_it(addon: Addon) -> None:
+    """Two sheets face to face: each hides the other's inside from a view along their normal."""
+    front = [(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)]
+    back = [(x, 0.2, z) for x, _, z in front]
+    thing = scenes.mesh_object("Walls", front + back, [(0, 1, 2, 3), (4, 5, 6, 7)])  # both face −Y
+    coverage = addon("coverage")
+    shape = coverage.shape_of(bpy.context, thing)
+    assert coverage.look(shape, np.array([[0.0, -1.0, 0.0]])).seen.tolist() == [True, False]
+    assert coverage.look(shape, np.array([[0.0, 1.0, 0.0]])).seen.tolist() == [False, False]
+
+
+def test_cameras_are_added_only_when_asked_and_see_what_was_unseen(addon: Addon) -> None:
+    crate = scenes.cube()
+    camera = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    camera.matrix_world.translation = (0, -3, 0.2)
+    camera.rotation_euler = (1.5, 0, 0)
+    bpy.context.collection.objects.link(camera)
+    settings = bpy.context.scene.maquette
+    settings.cameras = "SCENE"
+    bpy.ops.maquette.check_views()
+    assert "5 faces, 83% of the surface" in paint().unseen_report or "4 faces" in paint().unseen_report
+    assert len([thing for thing in bpy.data.objects if thing.type == "CAMERA"]) == 1
+    assert bpy.ops.maquette.add_cameras() == {"FINISHED"}
+    added = bpy.data.collections["Maquette Cameras"].objects
+    assert 1 <= len(added) <= 6
+    assert paint().unseen_report.startswith("1 faces, 17%"), "only the floor is left"
+    bpy.context.view_layer.update()
+    read = addon("camera_reading").read_cameras(bpy.context.scene)
+    corners = [crate.matrix_world @ vertex.co for vertex in crate.data.vertices]
+    seen = addon("_protocol").recipe  # the cameras are ordinary ones, which the recipe takes
+    assert all(isinstance(one, seen.Camera) for one in read)
+    for one in read:
+        if one.name == "Mine":
+            continue
+        inverse = np.linalg.inv(np.reshape(one.world_from_camera, (4, 4)))
+        local = np.array([[*corner, 1] for corner in corners]) @ inverse.T
+        reach = np.abs(local[:, :2]) / -local[:, 2:3]
+        assert (local[:, 2] < 0).all()
+        assert (reach[:, 1] < np.tan(one.fov_y / 2)).all()
+
+
+def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
+    import time
+
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=200, ring_count=150)
+    thing = bpy.context.object
+    coverage = addon("coverage")
+    shape = coverage.shape_of(bpy.context, thing)
+    rig = addon("_protocol").recipe.CameraRig()
+    began = time.perf_counter()
+    found = coverage.look(shape, coverage.directions_of(rig, shape), budget_secs=0.5)
+    assert time.perf_counter() - began < 1.5
+    assert found.looked_at.any()
+    # the orbit looks down from 5° at the least: what faces down steeply is not seen
+    steep = shape.normals[:, 2] < -0.97
+    assert not (found.seen & steep).any()
+    assert (found.seen | ~found.looked_at)[shape.normals[:, 2] > 0.2].all()
