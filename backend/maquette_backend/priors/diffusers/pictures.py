@@ -32,7 +32,7 @@ class Pictures:
             vae.enable_gradient_checkpointing()
 
     def encode(self, images: Tensor) -> Tensor:
-        """[B,3,H,W] in −1..1 → latents [B,C,h,w] float32, differentiable.
+        """[B,3,H,W] in −1..1 → latents [B,C,h,w] of at least float32, differentiable.
 
         The encoder's mean and not a draw from it: runs repeat, and the spread is a thousandth of the latents'.
         """
@@ -59,4 +59,5 @@ class Pictures:
             encoded: Any = self._vae.encode(images.to(dtype))
             return encoded.latent_dist.mode()
 
-        return (self._careful(run, images).to(torch.float32) - self._shift) * self._scale
+        latents = self._careful(run, images)
+        return (latents.to(torch.promote_types(latents.dtype, torch.float32)) - self._shift) * self._scale

@@ -19,7 +19,7 @@ def half_for(device: torch.device) -> torch.dtype:
 
 def wider_than(dtype: torch.dtype, device: torch.device) -> torch.dtype | None:
     """What to try when a network overflows: bfloat16 takes no more memory and has float32's range. None: nothing."""
-    if dtype == torch.float32:
+    if dtype in (torch.float32, torch.float64):
         return None
     has_bfloat = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if dtype == torch.float16 and has_bfloat else torch.float32

@@ -1,0 +1,261 @@
+"""Each family through the real path, against diffusers' own pipelines as the reference."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from maquette_backend.priors.diffusers.loading import Machine, load_model
+from maquette_backend.priors.diffusers.pictures import Pictures
+from maquette_backend.priors.diffusers.precision import Careful
+from maquette_backend.priors.diffusers.texts import Layout, Texts
+from maquette_backend.priors.prior import Prior, ReadsPrompts, Views
+from maquette_backend.priors.registry import describe
+from maquette_protocol.errors import ErrorCode, MaquetteError
+from safetensors.torch import load_file, save_file
+from tiny_models import FAMILIES, SIZE, TOKENS, edit_json, stable_diffusion_3
+
+CPU = Machine(torch.device("cpu"), torch.float32)
+PIPELINES = {
+    "stable-diffusion": StableDiffusionPipeline,
+    "stable-diffusion-2": StableDiffusionPipeline,
+    "stable-diffusion-xl": StableDiffusionXLPipeline,
+    "stable-diffusion-3": StableDiffusion3Pipeline,
+}
+PROMPTS = ["a red chair", "b", "a long, long prompt of which only a part is read"]
+
+
+def pipeline(family, folder, **parts):
+    made = PIPELINES[family].from_pretrained(folder, local_files_only=True, **parts)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def reference_text(family, pipe, prompts):
+    """Tokens and pooled vectors (None for Stable Diffusion 1 and 2) as diffusers encodes them."""
+    if family.startswith("stable-diffusion-3"):
+        tokens, _, pooled, _ = pipe.encode_prompt(prompts, None, None, do_classifier_free_guidance=False)
+        return tokens, pooled
+    if family == "stable-diffusion-xl":
+        tokens, _, pooled, _ = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)
+        return tokens, pooled
+    return pipe.encode_prompt(prompts, torch.device("cpu"), 1, False)[0], None
+
+
+@pytest.mark.parametrize("family", PIPELINES)
+def test_prompts_are_encoded_as_diffusers_does(family, folder_of, prior_of):
+    prior = prior_of(family)
+    tokens, pooled = reference_text(family, pipeline(family, folder_of(family)), PROMPTS)
+    packed = prior.encode_text(PROMPTS).data
+    found, found_pooled = Layout(0 if pooled is None else pooled.shape[1]).unpack(packed)
+    torch.testing.assert_close(found, tokens, atol=1e-5, rtol=1e-4)
+    if pooled is not None:
+        torch.testing.assert_close(found_pooled, pooled, atol=1e-5, rtol=1e-4)
+    assert torch.equal(prior.encode_text(PROMPTS[1:2]).data[0], packed[1])
+
+
+def test_the_empty_text_of_xl_is_zero_where_the_model_says_so(folder_of, prior_of, tmp_path):
+    assert not prior_of("stable-diffusion-xl").encode_text([""]).data.any()
+    folder = shutil.copytree(folder_of("stable-diffusion-xl"), tmp_path / "model")
+    edit_json(folder / "model_index.json", force_zeros_for_empty_prompt=False)
+    encoded = load_model(describe("xl", folder), CPU).encode_text([""]).data
+    tokens, _ = reference_text("stable-diffusion-xl", pipeline("stable-diffusion-xl", folder), [""])
+    torch.testing.assert_close(encoded[:, :TOKENS], tokens, atol=1e-5, rtol=1e-4)
+
+
+def test_stable_diffusion_3_does_without_its_third_encoder(tmp_path):
+    folder = stable_diffusion_3(tmp_path / "model", third=False)
+    prior = load_model(describe("three", folder), CPU)
+    pipe = pipeline("stable-diffusion-3", folder, text_encoder_3=None, tokenizer_3=None)
+    tokens, pooled = reference_text("stable-diffusion-3", pipe, PROMPTS)
+    found, found_pooled = Layout(pooled.shape[1]).unpack(prior.encode_text(PROMPTS).data)
+    torch.testing.assert_close(found, tokens, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found_pooled, pooled, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", PIPELINES)
+def test_one_step_of_diffusers_own_sampling_gives_the_same_picture(family, folder_of, prior_of):
+    """At time 1 with a one-step schedule the pipeline's latents are the network's x0 (its samplers are DDIM and
+    Euler): text, extra conditions, prediction type and times must all be right for that."""
+    prior, pipe = prior_of(family), pipeline(family, folder_of(family))
+    channels = pipe.vae.config.latent_channels
+    noise = torch.randn(1, channels, 8, 8, generator=torch.Generator().manual_seed(4))
+    if family != "stable-diffusion-3":
+        # sampling from the last step, to the clean picture, without the clamp that is for pixels
+        changes = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
+        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
+    options = {"num_inference_steps": 1, "output_type": "latent", "latents": noise, "height": SIZE, "width": SIZE}
+    with torch.no_grad():
+        theirs = pipe("a red chair", guidance_scale=1.0, **options).images
+        time = torch.ones(1)
+        ours = prior.predict_denoised(noise, time, prior.encode_text(["a red chair"]).data, None, "color")
+    torch.testing.assert_close(ours, theirs, atol=2e-3 * float(theirs.abs().max()), rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_guidance_in_one_batch_is_both_halves_one_by_one(family, prior_of):
+    prior = prior_of(family)
+    generator = torch.Generator().manual_seed(5)
+    encoded = prior.encode_image(torch.rand(4, 3, SIZE, SIZE, generator=generator))
+    time = torch.full((4,), 0.6)
+    text, negative = prior.encode_text(["a chair"] * 4).data, prior.encode_text([""] * 4).data
+    views = Views(torch.linspace(0, 4, 4), torch.zeros(4), torch.full((4,), 2.0), torch.full((4,), 0.7))
+    told, untold = prior.predict_told_and_untold(encoded, time, text, negative, views, "color")
+    torch.testing.assert_close(told, prior.predict_denoised(encoded, time, text, views, "color"), atol=1e-4, rtol=1e-4)
+    alone = prior.predict_denoised(encoded, time, negative, views, "color")
+    torch.testing.assert_close(untold, alone, atol=1e-4, rtol=1e-4)
+    assert (told - untold).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_few_samples_at_a_time_give_what_all_at_once_give(family, folder_of, prior_of):
+    whole = prior_of(family)
+    cut = type(whole)(
+        type(whole.parts)(
+            whole.parts.schedule, whole.parts.texts, whole.parts.pictures, whole.parts.denoiser, samples=4
+        ),
+        whole.settings,
+        whole.identity,
+    )
+    noisy = torch.randn(8, whole.parts.denoiser.network.config.in_channels, 8, 8)
+    text = whole.encode_text(["a chair", "", "b", "c"] * 2).data
+    views = Views(torch.linspace(0, 4, 8), torch.zeros(8), torch.full((8,), 2.0), torch.full((8,), 0.7))
+    time = torch.full((8,), 0.4)
+    torch.testing.assert_close(
+        cut.predict_denoised(noisy, time, text, views, "color"),
+        whole.predict_denoised(noisy, time, text, views, "color"),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("family", PIPELINES)
+def test_latents_are_the_vaes_mean_shifted_and_scaled_by_its_own_configuration(family, folder_of, prior_of):
+    images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(6)) * 2 - 1
+    vae = pipeline(family, folder_of(family)).vae
+    expected = (vae.encode(images).latent_dist.mean - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+    encoded = prior_of(family).encode_image(images)
+    torch.testing.assert_close(encoded, expected, atol=1e-5, rtol=1e-5)
+    decoded = prior_of(family).decode_image(encoded)
+    latents = encoded / vae.config.scaling_factor + (vae.config.shift_factor or 0)
+    torch.testing.assert_close(decoded, vae.decode(latents).sample, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [SIZE // 2, SIZE])
+def test_the_gradient_through_the_vae_is_the_finite_difference(size, folder_of):
+    """In float64, at both sizes it accepts, along a random direction."""
+    prior = load_model(describe("sd", folder_of("stable-diffusion")), Machine(torch.device("cpu"), torch.float64))
+    assert size in prior.settings.sizes
+    generator = torch.Generator().manual_seed(7)
+    image, direction = (torch.randn(1, 3, size, size, generator=generator).double() for _ in range(2))
+    image.requires_grad_()
+    pull = torch.randn(1, 4, 8, 8, generator=generator).double()
+
+    def value(at):
+        return (prior.encode_image(at) * pull).sum()
+
+    (found,) = torch.autograd.grad(value(image), image)
+    step = 1e-5
+    with torch.no_grad():
+        difference = (value(image + step * direction) - value(image - step * direction)) / (2 * step)
+    torch.testing.assert_close((found * direction).sum(), difference, rtol=1e-6, atol=1e-8)
+    assert found.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("one_by_one", "checkpointed"), [(True, False), (True, True)])
+def test_slices_and_checkpoints_change_no_latent_and_no_gradient(one_by_one, checkpointed, folder_of, prior_of):
+    whole = prior_of("stable-diffusion").parts.pictures
+    vae = StableDiffusionPipeline.from_pretrained(folder_of("stable-diffusion")).vae.requires_grad_(False)
+    careful = Careful(vae, torch.float32, torch.device("cpu"), "VAE")
+    frugal = Pictures(vae, SIZE, careful, one_by_one=one_by_one, checkpointed=checkpointed)
+    images = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(8))
+    given = [images.clone().requires_grad_() for _ in range(2)]
+    encoded = [pictures.encode(one) for pictures, one in zip((whole, frugal), given, strict=True)]
+    torch.testing.assert_close(encoded[1], encoded[0], atol=1e-5, rtol=1e-5)
+    for one in encoded:
+        (one**2).sum().backward()
+    torch.testing.assert_close(given[1].grad, given[0].grad, atol=1e-5, rtol=1e-4)
+
+
+def test_slices_hold_one_picture_s_activations_at_a_time(folder_of):
+    """Counted by what autograd keeps: with slices next to nothing beyond the pictures, without more for each."""
+    vae = StableDiffusionPipeline.from_pretrained(folder_of("stable-diffusion")).vae.requires_grad_(False)
+    careful = Careful(vae, torch.float32, torch.device("cpu"), "VAE")
+
+    def kept(one_by_one):
+        sizes = []
+        images = torch.rand(4, 3, SIZE, SIZE, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.numel()) or one, lambda one: one):
+            Pictures(vae, SIZE, careful, one_by_one=one_by_one).encode(images)
+        return sum(sizes)
+
+    assert kept(True) < kept(False) / 10
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_a_prior_that_reads_prompts_and_says_what_it_cut(family, prior_of):
+    prior: Prior = prior_of(family)
+    assert isinstance(prior, ReadsPrompts)
+    assert prior.familiarity("a chair") is None
+    assert prior.chars_read("  a chair ") == len("a chair")
+    text = "chair " * 100
+    read = prior.chars_read(text)
+    assert 0 < read < len(text.strip())
+    if family != "stable-diffusion-3":  # there the third encoder reads on
+        same = [text[:read], text[:read] + " and something else at its end"]
+        one, two = prior.encode_text(same).data
+        assert torch.equal(one, two)
+        assert read == 2 * len("chair ") + len("chai")  # 14 letters: one a token, besides two marks
+
+
+def test_encoders_are_freed_after_new_prompts_where_asked(folder_of):
+    """By weak references: what was loaded is gone, the prompts are remembered, and new ones load anew."""
+    loader = load_model(describe("sd", folder_of("stable-diffusion")), CPU).parts.texts
+    loaded = []
+
+    def load():
+        encoders = loader._load()
+        loaded.append(weakref.ref(encoders[0].network))
+        return encoders
+
+    texts = Texts(load, "last", torch.device("cpu"), keep=False)
+    first = texts.encode(["a chair", "a table"])
+    gc.collect()
+    assert [one() for one in loaded] == [None, None]
+    assert torch.equal(texts.encode(["a table"])[0], first[1])
+    assert len(loaded) == 2
+    texts.encode(["a lamp"])
+    assert len(loaded) == 3
+    keeping = Texts(load, "last", torch.device("cpu"), keep=True)
+    torch.testing.assert_close(keeping.encode(["a chair", "a table"]), first)
+    assert loaded[-1]() is not None
+
+
+def test_settings_come_from_the_models_own_configuration(prior_of):
+    assert prior_of("stable-diffusion").settings.sizes == (SIZE // 2, SIZE)
+    assert prior_of("stable-diffusion").settings.modalities == ("color", "normal")
+    assert prior_of("stable-diffusion").encode_text(["a"]).data.shape == (1, TOKENS, 12)
+    assert prior_of("stable-diffusion-2").encode_text(["a"]).data.shape == (1, TOKENS, 20)
+    assert prior_of("stable-diffusion-2").parts.schedule.prediction == "v_prediction"
+    assert prior_of("stable-diffusion-3").parts.schedule.shift == 3.0
+    with pytest.raises(ValueError, match=r"\[B,3,H,W\]"):
+        prior_of("stable-diffusion").encode_image(torch.zeros(1, 7, SIZE, SIZE))
+
+
+def test_weights_that_are_not_all_there_are_never_made_up(folder_of, tmp_path):
+    """The libraries would fill a gap with random numbers, and only warn."""
+    folder = Path(shutil.copytree(folder_of("stable-diffusion"), tmp_path / "model"))
+    for part, file in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        path = folder / part / f"{file}.safetensors"
+        whole = load_file(path)
+        save_file(dict(list(whole.items())[1:]), path, metadata={"format": "pt"})
+        with pytest.raises(MaquetteError, match=f"{part} lacks 1 of its weights") as caught:
+            load_model(describe("gap", folder), CPU)
+        assert caught.value.code == ErrorCode.UNKNOWN_PRIOR
+        assert str(tmp_path) not in str(caught.value)
+        save_file(whole, path, metadata={"format": "pt"})
