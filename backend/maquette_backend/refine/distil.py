@@ -90,7 +90,7 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     device = scene.prior.settings.device  # drawn on the CPU, so that a seed means the same everywhere
     views = scene.sampler.sample(settings.views, generator).to(device)
     modality = "normal" if torch.rand(1, generator=generator).item() < settings.normal_share else settings.modality
-    schedule = _schedule(settings, progress)
+    schedule, distillation = at_stage(settings, progress)
     together = scene.prior.settings.views_together
     time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
     surface = state.body.surface()
@@ -98,7 +98,6 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     encoded = scene.prior.encode_image(image)
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
-    distillation = _emphasised(settings) if progress < settings.base_share else settings.distillation
     guided = guide(scene.prior, encoded.detach(), text, negative, views, time, noise, modality, distillation)
     loss = distillation_loss(encoded, guided)
     state.optimiser.zero_grad(set_to_none=True)
@@ -109,14 +108,12 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     return float(loss.detach())
 
 
-def _schedule(settings: StageSettings, progress: float) -> TimeSchedule:
-    if settings.base_times is None or progress >= settings.base_share:
-        return settings.schedule
-    return TimeSchedule(settings.base_times, settings.base_times)
-
-
-def _emphasised(settings: StageSettings) -> Distillation:
-    return replace(settings.distillation, scale=settings.distillation.scale * settings.base_emphasis)
+def at_stage(settings: StageSettings, progress: float) -> tuple[TimeSchedule, Distillation]:
+    """Diffusion times and guidance at ``progress``: others while the overall colour is learned."""
+    if progress >= settings.base_share:
+        return settings.schedule, settings.distillation
+    times = settings.schedule if settings.base_times is None else TimeSchedule(settings.base_times, settings.base_times)
+    return times, replace(settings.distillation, scale=settings.distillation.scale * settings.base_emphasis)
 
 
 def _image(

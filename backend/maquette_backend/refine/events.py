@@ -62,6 +62,11 @@ class RefinedSubject:
     base_color: NDArray[np.uint8] | None  # [H,W,3] sRGB, row 0 at the bottom
     origin: Origin | None = None
     """Of a new topology."""
+    roughness: NDArray[np.uint8] | None = None  # [H,W], linear
+    metallic: NDArray[np.uint8] | None = None  # [H,W], linear
+    normal: NDArray[np.uint8] | None = None  # [H,W,3], tangent space, OpenGL
+    seen: float = 1.0
+    """Share of the surface's texels that some view saw."""
 
 
 class JobEvents(Protocol):

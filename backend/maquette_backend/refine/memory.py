@@ -13,6 +13,7 @@ from maquette_backend.refine.events import CheckpointStore, Origin, RefinedSubje
 EVERY_SECS = 20.0
 """Between checkpoints while a stage runs: at most this much work is lost."""
 Arrays = dict[str, NDArray[np.generic]]
+_IMAGES = ("base_color", "roughness", "metallic", "normal")
 
 
 class JobMemory:
@@ -35,8 +36,9 @@ class JobMemory:
             positions=self._arrays[f"done/{subject_id}/positions"].astype(np.float32, copy=False),
             triangles=self._arrays[f"done/{subject_id}/triangles"].astype(np.int32, copy=False),
             corner_uvs=_float_or_none(self._arrays.get(f"done/{subject_id}/corner_uvs")),
-            base_color=_byte_or_none(self._arrays.get(f"done/{subject_id}/base_color")),
             origin=self._origin(f"done/{subject_id}/origin"),
+            seen=float(self._about.get(f"done/{subject_id}/seen", "1")),
+            **{name: _byte_or_none(self._arrays.get(f"done/{subject_id}/{name}")) for name in _IMAGES},
         )
 
     def _origin(self, prefix: str) -> Origin | None:
@@ -49,16 +51,17 @@ class JobMemory:
         )
 
     def finish(self, result: RefinedSubject) -> None:
-        """Keep a result for good, and forget the stage that made it."""
+        """Keep a result for good, and forget the stages that made it."""
         prefix = f"done/{result.subject_id}"
         self._drop("stage")
-        for name in ("positions", "triangles", "corner_uvs", "base_color"):
+        self._drop(f"held/{result.subject_id}")
+        for name in ("positions", "triangles", "corner_uvs", *_IMAGES):
             value = getattr(result, name)
             if value is not None:
                 self._arrays[f"{prefix}/{name}"] = value
         if result.origin is not None:
             self._arrays |= {f"{prefix}/origin/{name}": value for name, value in vars(result.origin).items()}
-        self._about[f"{prefix}/same_topology"] = "yes" if result.same_topology else "no"
+        self._about |= {f"{prefix}/same_topology": "yes" if result.same_topology else "no", f"{prefix}/seen": repr(result.seen)}
         self._save()
 
     def stage(self, name: str) -> tuple[int, Arrays] | None:
@@ -67,6 +70,18 @@ class JobMemory:
             return None
         arrays = {key.removeprefix("stage/"): value for key, value in self._arrays.items() if key.startswith("stage/")}
         return int(self._about["stage/step"]), arrays
+
+    def hold(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Remember what came out of a stage, under ``<subject>/<what>``; written with the next checkpoint."""
+        self._arrays |= {f"held/{name}/{key}": value for key, value in arrays.items()}
+        self._about[f"held/{name}/"] = "yes"
+
+    def held(self, name: str) -> Arrays | None:
+        """What ``hold`` was given, or None."""
+        if f"held/{name}/" not in self._about:
+            return None
+        prefix = f"held/{name}/"
+        return {key.removeprefix(prefix): value for key, value in self._arrays.items() if key.startswith(prefix)}
 
     def due(self) -> bool:
         """Whether it is time for another checkpoint."""

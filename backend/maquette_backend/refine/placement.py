@@ -31,6 +31,11 @@ class Placement:
     mirrored: bool
     """Whether the object's transform turns it inside out."""
 
+    @property
+    def world_from_unit(self) -> NDArray[np.float64]:
+        """[4,4]"""
+        return np.linalg.inv(self.unit_from_world).astype(np.float64)
+
     def to_unit(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Object-space points [P,3] → unit space."""
         return _apply(self.unit_from_object, points)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maquette_protocol.recipe import Recipe, Subject
 
@@ -33,6 +33,8 @@ class SubjectPlan:
     appearance_steps: int
     bound: float
     """Units of the longest side."""
+    seed: int
+    """Of all its random numbers."""
 
     @property
     def steps(self) -> int:
@@ -48,6 +50,7 @@ def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
         geometry_steps=recipe.stages.geometry_steps if moves else 0,
         appearance_steps=recipe.stages.appearance_steps,
         bound=REACH * subject.strength,
+        seed=recipe.seed if subject.seed is None else subject.seed,
     )
 
 
@@ -79,6 +82,12 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         base_emphasis=advice.overall_color_emphasis,
         base_times=advice.overall_color_times,
     )
+
+
+def scene_settings(recipe: Recipe, advice: Settings) -> StageSettings:
+    """As for one subject, from where its own steps end: what it is made of is settled, what fits together is not."""
+    settings = appearance_settings(recipe, advice)
+    return replace(settings, base_share=0.0)
 
 
 def nearest_size(wanted: int, sizes: tuple[int, ...]) -> int:

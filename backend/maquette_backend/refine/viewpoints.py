@@ -32,15 +32,22 @@ class ViewSampler:
     rig: CameraRig
     directions: Tensor
     """[cameras,2] azimuth and elevation at which the artist's cameras see the subject, radians."""
+    reaches: Tensor
+    """[cameras] how far from the subject's centre they stand, units of its longest side."""
 
     def sample(self, count: int, generator: torch.Generator) -> Views:
         """``count`` views: half from each source where the rig has both, spread evenly over the orbit."""
+        return self.sample_with_reach(count, generator)[0]
+
+    def sample_with_reach(self, count: int, generator: torch.Generator) -> tuple[Views, Tensor]:
+        """The same, and for each view how far off the artist's camera stands that it was drawn near; 0: the orbit [count]."""
         from_cameras = self._from_cameras(count, generator)
         orbit = self._orbit(count - from_cameras, generator)
-        near = self._near_cameras(from_cameras, generator)
+        near, which = self._near_cameras(from_cameras, generator)
+        reach = torch.cat([self.reaches[which], torch.zeros(count - from_cameras)])
         azimuth, elevation = torch.cat([near, orbit]).unbind(1)
         distance = DISTANCES[0] + (DISTANCES[1] - DISTANCES[0]) * torch.rand(count, generator=generator)
-        return Views(azimuth, elevation.clamp(*ELEVATIONS), distance, torch.full((count,), FOV_Y))
+        return Views(azimuth, elevation.clamp(*ELEVATIONS), distance, torch.full((count,), FOV_Y)), reach
 
     def _from_cameras(self, count: int, generator: torch.Generator) -> int:
         """How many of ``count`` views the artist's cameras get; an odd one falls to either source by chance."""
@@ -58,21 +65,24 @@ class ViewSampler:
         low, high = self.rig.orbit_elevation_min, self.rig.orbit_elevation_max
         return torch.stack([azimuth, low + (high - low) * torch.rand(count, generator=generator)], 1)
 
-    def _near_cameras(self, count: int, generator: torch.Generator) -> Tensor:
+    def _near_cameras(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Angles [count,2], and which camera each is of."""
         order = torch.randperm(len(self.directions), generator=generator)
-        chosen = self.directions[order[torch.arange(count) % max(len(order), 1)]]
-        return chosen + self.rig.jitter * (2 * torch.rand(count, 2, generator=generator) - 1)
+        which = order[torch.arange(count) % max(len(order), 1)]
+        return self.directions[which] + self.rig.jitter * (2 * torch.rand(count, 2, generator=generator) - 1), which
 
 
 def view_sampler(rig: CameraRig, placement: Placement) -> ViewSampler:
     """A sampler for one subject. A camera in the subject's very centre has no direction and is left out."""
-    found = []
+    found, reaches = [], []
     for camera in rig.cameras:
         eye = np.array(camera.world_from_camera, np.float64).reshape(4, 4)[:3, 3]
         x, y, z = placement.unit_from_world[:3, :3] @ eye + placement.unit_from_world[:3, 3]
         if math.hypot(x, y, z) > 1e-6:
             found.append([math.atan2(x, -y), math.atan2(z, math.hypot(x, y))])
-    return ViewSampler(rig, torch.tensor(found, dtype=torch.float32).reshape(-1, 2))
+            reaches.append(math.hypot(x, y, z))
+    directions = torch.tensor(found, dtype=torch.float32).reshape(-1, 2)
+    return ViewSampler(rig, directions, torch.tensor(reaches, dtype=torch.float32))
 
 
 def check_views(recipe: Recipe, advice: Settings) -> None:

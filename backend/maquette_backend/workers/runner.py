@@ -126,17 +126,24 @@ class ChannelEvents:
 
     def finished(self, subject: RefinedSubject) -> None:
         write = self._store.write_array
-        uvs, color = subject.corner_uvs, subject.base_color
+        uvs = subject.corner_uvs
         mesh = MeshRef(
             write(np.asarray(subject.positions, np.float32)),
             write(np.asarray(subject.triangles, np.int32)),
             None if uvs is None else write(np.asarray(uvs, np.float32)),
         )
-        picture = None if color is None else write(np.asarray(color, np.uint8))
+        images = {
+            name: None if image is None else write(np.asarray(image, np.uint8))
+            for name, image in (
+                ("base_color", subject.base_color), ("roughness", subject.roughness),
+                ("metallic", subject.metallic), ("normal", subject.normal),
+            )
+        }  # fmt: skip
         origin = None if subject.origin is None else self._written_origin(subject.origin)
         # A job that resumes may report a subject again: the newest counts.
         self.results = [known for known in self.results if known.subject_id != subject.subject_id]
-        self.results.append(SubjectResult(subject.subject_id, mesh, bool(subject.same_topology), picture, origin))
+        same, seen = bool(subject.same_topology), float(subject.seen)
+        self.results.append(SubjectResult(subject.subject_id, mesh, same, origin=origin, seen=seen, **images))
 
     def _written_origin(self, origin: Origin) -> SurfaceOrigin:
         write = self._store.write_array
