@@ -205,7 +205,10 @@ class SmallBackend:
             same = subject.mode != "remesh"
             color = self._store(texture())
             origin = None if same or not self.script.tells_origin else self._origin(subject)
-            results.append(messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin))
+            maps = {name: self._store(data) for name, data in data_maps().items()} if subject.material == "pbr" else {}
+            results.append(
+                messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin, **maps, seen=0.75)
+            )
         return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
 
     def _origin(self, subject: recipe.Subject) -> messages.SurfaceOrigin:
@@ -246,6 +249,14 @@ def texture() -> np.ndarray:
     out = np.full((TEXTURE_SIZE, TEXTURE_SIZE, 3), ORANGE, np.uint8)
     out[0] = 0
     return out
+
+
+def data_maps() -> dict[str, np.ndarray]:
+    """The other maps of a full material: a rough left half, metal all over, a tilted normal."""
+    roughness = np.full((TEXTURE_SIZE, TEXTURE_SIZE), 51, np.uint8)
+    roughness[:, : TEXTURE_SIZE // 2] = 204
+    normal = np.full((TEXTURE_SIZE, TEXTURE_SIZE, 3), (178, 128, 240), np.uint8)
+    return {"roughness": roughness, "metallic": np.full((TEXTURE_SIZE, TEXTURE_SIZE), 255, np.uint8), "normal": normal}
 
 
 def split(positions: np.ndarray, triangles: np.ndarray, uvs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
