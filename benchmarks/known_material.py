@@ -34,7 +34,7 @@ from tests.backend.render.surfaces import bumpy_torus, sphere
 SIZE = 256
 """Texels a side."""
 VIEWS, SIDE_PX = 4, 64
-LEARNING_RATE = 2e-2
+LEARNING_RATE = 3e-2
 START = MaterialSettings(metallic=0.35)
 """Metal is as likely as not here."""
 

@@ -13,8 +13,10 @@ from maquette_backend.render.environment import Environment, environments_from_e
 
 HEIGHT, WIDTH = 128, 256
 """Pixels of a computed picture: 1.4° each."""
-_BOXES = ((-40.0, 40.0, 22.0, 1.0), (60.0, 15.0, 30.0, 0.35), (165.0, 50.0, 16.0, 0.8), (-110.0, 5.0, 25.0, 0.2))
+BOXES = ((-40.0, 40.0, 22.0, 1.0), (60.0, 15.0, 30.0, 0.35), (165.0, 50.0, 16.0, 0.8), (-110.0, 5.0, 25.0, 0.2))
 """Azimuth, elevation and half width of soft boxes, degrees, and how strong the light of each is: key, fill, rim, kick."""
+ROOM = 0.5
+"""Strength of the light from the walls, beside that of the boxes."""
 
 
 def equirect_directions(height: int = HEIGHT, width: int = WIDTH) -> Tensor:
@@ -75,14 +77,14 @@ def _normalised(image: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _lights(device: str) -> tuple[Environment, ...]:
     """Prefiltered: every soft box, the room, the sky, the overcast sky."""
-    pictures = [soft_box(azimuth, elevation, width) for azimuth, elevation, width, _ in _BOXES]
+    pictures = [soft_box(azimuth, elevation, width) for azimuth, elevation, width, _ in BOXES]
     return tuple(e.to(device) for e in environments_from_equirects([*pictures, room(), sky(), overcast()]))
 
 
 def studio(strengths: tuple[float, ...] | None = None, device: str = "cpu") -> Environment:
     """Soft boxes in a room; ``strengths``: key, fill, rim, kick and room (None: a plain three-point light)."""
-    chosen = strengths or (*(box[3] for box in _BOXES), 0.5)
-    return mixed(_lights(device)[: len(_BOXES) + 1], [share / sum(chosen) for share in chosen])
+    chosen = strengths or (*(box[3] for box in BOXES), ROOM)
+    return mixed(_lights(device)[: len(BOXES) + 1], [share / sum(chosen) for share in chosen])
 
 
 def clear_sky(device: str = "cpu") -> Environment:
@@ -101,7 +103,7 @@ def random_environment(generator: torch.Generator, device: str = "cpu") -> Envir
     Light that changes from step to step cannot be learned into the albedo.
     """
     choice, turn, strength = torch.rand(3, generator=generator).tolist()
-    shares = torch.rand(len(_BOXES) + 1, generator=generator).square() + 0.05
+    shares = torch.rand(len(BOXES) + 1, generator=generator).square() + 0.05
     kinds: list[Callable[[], Environment]] = [
         lambda: studio(tuple(shares.tolist()), device),
         lambda: clear_sky(device),
