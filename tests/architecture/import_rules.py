@@ -27,6 +27,7 @@ BACKEND_ARROWS: dict[str, tuple[str, ...]] = {
     "refine": ("fields", "surface", "priors", "render", "shape", "appearance", "guidance"),
     "server": ("workers.executor", "workers.local", "priors.catalogue"),
     "workers": ("server.blob_store", "server.home", "refine", "priors"),
+    "ablate": ("priors", "guidance", "render", "appearance", "refine"),
     "cli": ("server", "workers", "refine", "priors"),
     "__main__": ("cli",),
     "__init__": (),

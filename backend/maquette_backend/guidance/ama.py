@@ -19,7 +19,7 @@ _FLAT = 1e-6
 """Keeps a map without any contrast from being divided by 0."""
 
 
-class MapsComplete(Exception):
+class _MapsComplete(Exception):
     """Every map has been seen: the rest of the network need not run."""
 
 
@@ -37,13 +37,16 @@ def recorded_maps(adaptation: Adaptation, tokens: Tensor, stop: bool) -> Iterato
     """Layer's name → attention logits [B,N] at ``tokens`` (weights [B,T]), filled in by one evaluation within it.
 
     The logit ``q·k / √d`` of a token, averaged over heads, before the softmax: a product with one key, so the
-    attention over all tokens is never held. ``stop``: raise MapsComplete as soon as all are there.
+    attention over all tokens is never held. ``stop``: leave the block as soon as all are there; the rest of the network
+    does not run.
     """
     layers = last_of_each_block([layer for layer in adaptation.layers if layer.name.endswith("attn2")])
     maps: dict[str, Tensor] = {}
     undo = [adaptation.hook(layer, _Recorder(layer, tokens, maps, len(layers) if stop else 0)) for layer in layers]
     try:
         yield maps
+    except _MapsComplete:
+        pass  # that is all that was wanted
     finally:
         for remove in undo:
             remove()
@@ -96,7 +99,7 @@ class _Recorder:
             self._maps[self._layer.name] = self._map(self._seen["to_q"], self._seen["to_k"])
             self._seen.clear()
             if len(self._maps) == self._enough:
-                raise MapsComplete
+                raise _MapsComplete
         return y
 
     def _map(self, queries: Tensor, keys: Tensor) -> Tensor:

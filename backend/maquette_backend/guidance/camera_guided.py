@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maquette_backend.guidance.ama import MapsComplete, alignment_loss, recorded_maps
+from maquette_backend.guidance.ama import alignment_loss, recorded_maps
 from maquette_backend.guidance.cg_lora_session import CgLoraSession, Telling
 from maquette_backend.guidance.distiller import Arrays, Distiller
 from maquette_backend.guidance.guided import Guided, Question
@@ -65,7 +65,7 @@ class CameraGuided:
 
     def guide(self, question: Question) -> Guided:
         """As ``inner``; afterwards, at its turn, the adapters take a step."""
-        telling = self.session.telling_of(question, self._directed and self._directed(question.views))
+        telling = self.telling_of(question)
         with self.session.telling(telling):
             guided = self._inner.guide(question)
         learning = self.settings.alignment_weight or self.settings.denoising_weight
@@ -73,6 +73,10 @@ class CameraGuided:
             self.learn(question, telling)
         self._steps += 1
         return guided
+
+    def telling_of(self, question: Question) -> Telling:
+        """What the adapters are told in the question's step."""
+        return self.session.telling_of(question, self._directed and self._directed(question.views))
 
     def learn(self, question: Question, telling: Telling) -> float:
         """One step of the adapters' own optimiser; returns their loss."""
@@ -91,11 +95,8 @@ class CameraGuided:
         total = noisy.new_zeros(())
         truncated = not settings.denoising_weight
         with self.session.telling(telling), recorded_maps(self.session.adaptation, tokens, truncated) as maps:
-            try:
-                clean = prior.predict_denoised(noisy, question.time, question.text, question.views, question.modality)
-                total = total + settings.denoising_weight * velocity_loss(question, clean, question.time)
-            except MapsComplete:
-                pass  # that is all that was wanted
+            clean = prior.predict_denoised(noisy, question.time, question.text, question.views, question.modality)
+            total = total + settings.denoising_weight * velocity_loss(question, clean, question.time)
         if settings.alignment_weight:
             mask = coverage(question)
             total = total + settings.alignment_weight * alignment_loss(list(maps.values()), mask)

@@ -43,15 +43,15 @@ class CgLora(nn.Module):
     def __init__(self, targets: Sequence[Target], text_width: int, seed: int = 0) -> None:
         super().__init__()
         self.targets = tuple(targets)
-        first, camera = torch.zeros(2, len(targets), RANK, text_width), nn.Linear(CAMERA_SIZE, _HIDDEN)
-        self.camera = nn.Sequential(camera, nn.ReLU(), nn.Linear(_HIDDEN, text_width), nn.ReLU())
-        self.first = nn.Parameter(first)
+        layers = (nn.Linear(CAMERA_SIZE, _HIDDEN), nn.Linear(_HIDDEN, text_width))
+        self.camera = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU())
+        self.first = nn.Parameter(torch.zeros(2, len(targets), RANK, text_width))
         """[2,targets,4,W]: text's and camera's hyper-networks, first layers"""
         self.second = nn.ParameterList(torch.zeros(2, 2 * target.inputs, RANK) for target in targets)
         """[2,2·d_in,4] each: their second layers"""
         self.up = nn.ParameterList(torch.zeros(target.outputs, RANK) for target in targets)
         """[d_out,4] each"""
-        self._start(torch.Generator().manual_seed(seed))
+        self._start(layers, torch.Generator().manual_seed(seed))
 
     def forward(self, camera: Tensor, text: Tensor) -> list[Tensor]:
         """Camera vectors [B,6], text vectors [B,W] → the down matrices A [B,d_in,4] of every target.
@@ -66,12 +66,12 @@ class CgLora(nn.Module):
             for halves, target in zip(made, self.targets, strict=True)
         ]
 
-    def _start(self, generator: torch.Generator) -> None:
+    def _start(self, layers: Sequence[nn.Linear], generator: torch.Generator) -> None:
         """Xavier-uniform generators; the encoder's layers as torch makes them; ``up`` stays 0."""
         with torch.no_grad():
             for matrix in [*self.first.flatten(0, 1), *(half for second in self.second for half in second)]:
                 nn.init.xavier_uniform_(matrix, generator=generator)
-            for layer in (self.camera[0], self.camera[2]):
+            for layer in layers:
                 bound = 1 / math.sqrt(layer.in_features)
                 for parameter in layer.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
@@ -84,8 +84,12 @@ def added(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
 
 def targets_of(layers: Sequence[Layer]) -> list[Target]:
     """All four projections of every layer."""
-    linears = [(layer, projection, layer.linear(projection)) for layer in layers for projection in PROJECTIONS]
-    return [Target(layer.name, name, linear.in_features, linear.out_features) for layer, name, linear in linears]
+    return [_target(layer, projection) for layer in layers for projection in PROJECTIONS]
+
+
+def _target(layer: Layer, projection: Projection) -> Target:
+    linear = layer.linear(projection)
+    return Target(layer.name, projection, linear.in_features, linear.out_features)
 
 
 def camera_vector(views: Views) -> Tensor:

@@ -1,0 +1,86 @@
+"""Guidance: what CG-LoRA and attention-mask alignment add to a step of distillation, in time and in memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+
+from maquette_backend.ablate.command import build_bench
+from maquette_backend.ablate.trial import Bench, Trial, begin, take_step
+from maquette_backend.guidance.build import build_distiller
+from maquette_backend.guidance.camera_guided import CgLoraSettings
+from maquette_backend.guidance.distiller import Distiller
+from maquette_backend.priors.cores import share_cores
+
+from benchmarks.rows import Row
+
+_STEPS = 24
+_WARM_UP = 2
+_NEVER = 1 << 30
+_LORA_TARGET, _ALIGNMENT_TARGET, _MEMORY_TARGET = 10.0, 15.0, 15.0
+
+
+def rows() -> list[Row]:
+    """The rows of this part."""
+    share_cores()  # as a worker does
+    bench = build_bench(_WARM_UP + _STEPS, seed=0)
+    settings = CgLoraSettings()
+    plain = _measured(bench, None)
+    adapted = _measured(bench, CgLoraSettings(every=_NEVER))
+    aligned = _measured(bench, settings)
+    how = (
+        f"{_STEPS} geometry steps of 4 views of 64² each, starter prior, CPU time of the whole process (what else runs does"
+        f" not count): plain {plain.cpu_ms:.0f}, with CG-LoRA {adapted.cpu_ms:.0f}, with alignment at every"
+        f" {settings.every}th step {aligned.cpu_ms:.0f} ms a step; by the clock {plain.wall_ms:.0f}, {adapted.wall_ms:.0f},"
+        f" {aligned.wall_ms:.0f} ms under a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+    memory = f"peak resident memory of the process, {plain.peak_mib:.0f} MiB plain, {aligned.peak_mib:.0f} MiB with both"
+    return [
+        _row("guidance.cg_lora_overhead", adapted.cpu_ms, plain.cpu_ms, _LORA_TARGET, how),
+        _row("guidance.ama_overhead", aligned.cpu_ms, adapted.cpu_ms, _ALIGNMENT_TARGET, how),
+        _row("guidance.ama_memory_overhead", aligned.peak_mib, plain.peak_mib, _MEMORY_TARGET, memory),
+    ]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    cpu_ms: float
+    wall_ms: float
+    peak_mib: float
+
+
+def _measured(bench: Bench, settings: CgLoraSettings | None) -> _Cost:
+    """A run of its own: peaks must not mix."""
+    distiller = build_distiller("sds", bench.prior, bench.subject.prompt, settings)
+    trial = begin(bench)
+    try:
+        _steps(bench, trial, distiller, 0, _WARM_UP)
+        _forget_peak()
+        cpu, wall = process_time(), perf_counter()
+        _steps(bench, trial, distiller, _WARM_UP, _STEPS)
+        cpu, wall = process_time() - cpu, perf_counter() - wall
+        return _Cost(1000 * cpu / _STEPS, 1000 * wall / _STEPS, _peak_mib())
+    finally:
+        distiller.close()
+
+
+def _steps(bench: Bench, trial: Trial, distiller: Distiller, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        take_step(bench, trial, distiller, number)
+
+
+def _forget_peak() -> None:
+    """Linux' way: the peak starts again from what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mib() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def _row(name: str, value: float, base: float, target: float, how: str) -> Row:
+    percent = 100 * (value / base - 1)
+    return Row(name, percent, "%", f"<= {target:g}", percent <= target, how)
