@@ -411,3 +411,14 @@ def _rendered_sky(azimuth: float) -> np.ndarray:
     bpy.data.images.remove(shown)
     bpy.data.objects.remove(camera)
     return pixels
+
+
+def pixels_in_faces(thing: bpy.types.Object, side: int, slot: int) -> np.ndarray:
+    """bool [side,side]: pixels wholly inside the UV rectangles of a slot's faces."""
+    uvs, found = thing.data.uv_layers.active.uv, np.zeros((side, side), bool)
+    for face in thing.data.polygons:
+        if face.material_index == slot:
+            corners = np.array([uvs[loop].vector for loop in face.loop_indices]) * side
+            low, high = np.ceil(corners.min(axis=0) - 1e-3).astype(int), np.floor(corners.max(axis=0) + 1e-3).astype(int)
+            found[low[1] : high[1], low[0] : high[0]] = True
+    return found
