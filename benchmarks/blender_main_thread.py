@@ -1,4 +1,5 @@
-"""Time that Blender's main thread spends on one preview: 50k triangles and a 1024² texture, in real Blender.
+"""Time that Blender's main thread spends on one preview (50k triangles, a 1024² texture), and on four maps of 2048² as
+they arrive, in real Blender.
 
 Run by a Python that has bpy; prints a JSON list of rows. Three kinds of preview, as a job sends them: positions in
 place (keep topology), a new topology (remesh), each with the texture.
@@ -21,6 +22,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "bl_ext.user_default.maquette"
 TRIANGLES, TEXTURE_SIDE, PREVIEWS = 50_000, 1024, 40
+MAPS_SIDE = 2048
+MAX_STALL_MILLIS = 100.0
 TOPOLOGY_EVERY = 4
 """A remesh changes its triangles now and then, not at every preview."""
 
@@ -68,6 +71,60 @@ def measure() -> list[float]:
     return found
 
 
+def measure_maps() -> tuple[float, float, float]:
+    """Milliseconds: the longest that the main thread was away while four maps arrived, until a material has them; the
+    processor time of the longest step; and of the whole arrival.
+
+    Away is the time between two looks at the clock: what it did itself, and what it waited for the other thread.
+    """
+    from importlib import import_module
+
+    arriving = import_module(f"{PACKAGE}.map_arrival")
+    coloring = import_module(f"{PACKAGE}.coloring")
+    refined = import_module(f"{PACKAGE}.refined")
+    maps = import_module(f"{PACKAGE}.surface_maps").SurfaceMaps(painted_maps(MAPS_SIDE))
+    positions, triangles, uvs = surface(16)
+    given = refined.Surface(positions, triangles, uvs, maps=maps)
+    order = arriving.Order("Bench", (1001,))
+    began = time.perf_counter()
+    coming = arriving.Arrival("0" * 32, (refined.Refined("1" * 32, True, given),), {"1" * 32: order}, None)
+    longest = busiest = 0.0
+    done = None
+    before = time.perf_counter()
+    while done is None:
+        busy = time.thread_time()
+        done = coming.step()
+        if done is not None:
+            coloring.make_material(bpy.data.meshes.new("Bench"), "Bench", done[0].surface)
+        busiest = max(busiest, time.thread_time() - busy)
+        time.sleep(0.001)
+        now = time.perf_counter()
+        longest, before = max(longest, now - before), now
+    return longest * 1000, busiest * 1000, (time.perf_counter() - began) * 1000
+
+
+def painted_maps(side: int) -> dict[str, np.ndarray]:
+    """Four maps that compress as painted ones do: large shapes with grain."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(side), np.arange(side))
+    waves = np.stack([np.sin(x / 71), np.cos(y / 93), np.sin((x + y) / 57)], axis=-1) * 90 + 128
+    color = np.clip(waves + rng.normal(scale=4, size=waves.shape), 0, 255).astype(np.uint8)
+    return {"COLOR": color, "ROUGHNESS": color[..., 0].copy(), "METALLIC": color[..., 1].copy(), "NORMAL": color[::-1].copy()}
+
+
+def map_row(longest: float, busiest: float, whole: float) -> dict[str, object]:
+    """The budget's line."""
+    return {
+        "name": "appearance.maps_stall_ms",
+        "value": round(longest, 1),
+        "unit": "ms",
+        "target": f"≤ {MAX_STALL_MILLIS:g}",
+        "holds": longest <= MAX_STALL_MILLIS,
+        "how": f"four {MAPS_SIDE}² maps from bytes to a material, {whole / 1000:.1f} s in all; the longest that Blender's "
+        f"main thread was away, of which {busiest:.0f} ms processor time; Blender {bpy.app.version_string}",
+    }
+
+
 def rows(millis: list[float]) -> list[dict[str, object]]:
     """The budget's two lines."""
     how = (
@@ -89,5 +146,5 @@ def rows(millis: list[float]) -> list[dict[str, object]]:
 
 if __name__ == "__main__":
     install()
-    print(json.dumps(rows(measure()), ensure_ascii=False))
+    print(json.dumps([*rows(measure()), map_row(*measure_maps())], ensure_ascii=False))
     sys.stdout.flush()
