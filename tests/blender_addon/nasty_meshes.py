@@ -55,12 +55,20 @@ def _layers(mesh: bpy.types.Mesh) -> None:
         attribute.data.foreach_set(field, values.astype(np.int32 if kind == "INT" else np.float32))
     for edge in mesh.edges:
         edge.use_edge_sharp, edge.use_seam = edge.index % 3 == 0, edge.index % 4 == 0
-        edge.use_freestyle_mark = edge.index == 2
+    _mark_for_freestyle(mesh, 2)
     for face in mesh.polygons:
         face.use_smooth = face.index % 2 == 0
     mesh.update()
     bent = random.normal(size=(len(mesh.loops), 3))
     mesh.normals_split_custom_set([tuple(one / np.linalg.norm(one)) for one in bent])
+
+
+def _mark_for_freestyle(mesh: bpy.types.Mesh, index: int) -> None:
+    """Since 5.0 the mark is an attribute like others."""
+    if hasattr(bpy.types.MeshEdge, "use_freestyle_mark"):
+        mesh.edges[index].use_freestyle_mark = True
+        return
+    mesh.attributes.new("freestyle_edge", "BOOLEAN", "EDGE").data[index].value = True
 
 
 def _materials(thing: bpy.types.Object) -> None:
