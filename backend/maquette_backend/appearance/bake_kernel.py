@@ -114,7 +114,7 @@ def _fill(
         np.zeros(7, np.float32),
         np.zeros(9, np.float32),
     )
-    lean = np.zeros(3, np.float32)
+    lean, one = np.zeros(3, np.float32), np.float32(1)
     for j in range(first, last):
         for i in range(owner.shape[1]):
             triangle = owner[j, i]
@@ -139,8 +139,8 @@ def _fill(
                     for q in range(7):
                         logits[q] += inner[h] * out[h, q]
             for q in range(5):
-                value = ranges[q, 0] + ranges[q, 1] / (1 + math.exp(-logits[q]))
-                texels[j, i, q] = np.uint8(value * 255 + 0.5)
+                value = ranges[q, 0] + ranges[q, 1] / (one + math.exp(-logits[q]))
+                texels[j, i, q] = np.uint8(value * np.float32(255) + np.float32(0.5))
             lean[0], lean[1] = ranges[5, 1] * math.tanh(logits[5]), ranges[6, 1] * math.tanh(logits[6])
             _store_normal(here, lean, handedness[triangle], texels[j, i])
 
@@ -148,7 +148,7 @@ def _fill(
 @njit(cache=True, nogil=True, fastmath=True)
 def _encode(here, table, levels, mask, extent, mirror_x, encoded):  # pragma: no cover - compiled
     """Features of all levels at a place: see ``HashGrid.forward``."""
-    features = table.shape[1]
+    features, one = table.shape[1], np.float32(1)
     x = abs(here[0]) if mirror_x else here[0]
     ux, uy, uz = x / extent * 0.5 + 0.5, here[1] / extent * 0.5 + 0.5, here[2] / extent * 0.5 + 0.5
     ux, uy, uz = min(max(ux, 0.0), 1.0), min(max(uy, 0.0), 1.0), min(max(uz, 0.0), 1.0)
@@ -159,15 +159,19 @@ def _encode(here, table, levels, mask, extent, mirror_x, encoded):  # pragma: no
         fx, fy, fz = np.float32(px - cx), np.float32(py - cy), np.float32(pz - cz)
         for f in range(features):
             encoded[level * features + f] = 0
-        for corner in range(8):
-            dx, dy, dz = corner & 1, corner >> 1 & 1, corner >> 2
-            weight = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
+        # 32-bit weights, no conversions: an integer beside a 32-bit float would make everything 64 bits wide
+        for k in range(4):
+            dy, dz = k & 1, k >> 1
+            side = (fy if dy else one - fy) * (fz if dz else one - fz)
             if dense:
-                row = cx + dx + (cells + 1) * (cy + dy + (cells + 1) * (cz + dz))
+                low = start + cx + (cells + 1) * (cy + dy + (cells + 1) * (cz + dz))
+                high = low + 1
             else:
-                row = (cx + dx ^ (cy + dy) * 2654435761 ^ (cz + dz) * 805459861) & mask
+                rest = (cy + dy) * 2654435761 ^ (cz + dz) * 805459861
+                low, high = start + ((cx ^ rest) & mask), start + ((cx + 1 ^ rest) & mask)
+            left, right = side * (one - fx), side * fx
             for f in range(features):
-                encoded[level * features + f] += weight * table[start + row, f]
+                encoded[level * features + f] += left * table[low, f] + right * table[high, f]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
