@@ -142,22 +142,28 @@ class _Loader:
         family = self.found.family
         index = read_json(self.found.folder / "model_index.json")
         network = part_config(self.found.folder, family.denoiser)
+        on = self._text_machine(plan)
         return Texts(
-            self._encoders,
+            partial(self._encoders, on),
             _STYLES.get(family.name, "last"),
-            self.machine.device,
-            keep=plan.keep_text,
+            on.device,
+            keep=plan.text == "stays",
+            result=self.machine.device,
             empty_is_zero=family is STABLE_DIFFUSION_XL and bool(index.get("force_zeros_for_empty_prompt", True)),
             width=int(network.get("joint_attention_dim", 0)),
         )
 
-    def _encoders(self) -> Sequence[Encoder]:
+    def _text_machine(self, plan: MemoryPlan) -> Machine:
+        """On a processor bfloat16: float16 is slow there, and float32 of the largest encoder takes 19 GB."""
+        return Machine(torch.device("cpu"), torch.bfloat16) if plan.text == "processor" else self.machine
+
+    def _encoders(self, on: Machine) -> Sequence[Encoder]:
         """Read anew each time: with a plan that frees them they are gone in between."""
         names = [name for name in self.found.family.encoders if self.found.has(name)]
-        return [self._encoder(name) for name in names]
+        return [self._encoder(name, on) for name in names]
 
-    def _encoder(self, name: str) -> Encoder:
-        network = self._network(name, self.machine.dtype).to(self.machine.device)
+    def _encoder(self, name: str, on: Machine) -> Encoder:
+        network = self._network(name, on.dtype).to(on.device)
         folder = str(self.found.folder)
         kind: Any = T5Tokenizer if isinstance(network, T5EncoderModel) else CLIPTokenizer
         tokenizer = kind.from_pretrained(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from maquette_protocol.errors import ErrorCode, MaquetteError
 
+Where = Literal["stays", "visits", "processor"]
 GIB = 2**30
 RESERVE = GIB
 """For the renderer, the subject being refined and the libraries' own workspace."""
@@ -31,8 +33,9 @@ class Needs:
 class MemoryPlan:
     """What to do."""
 
-    keep_text: bool
-    """False: the text encoders are loaded for new prompts only, and freed after them."""
+    text: Where
+    """The text encoders stay on the GPU; or visit it: are loaded for new prompts and freed after them; or do that on the
+    processor, slowly."""
     samples: int
     """The denoiser looks at this many at a time; both halves of guidance count."""
     slice_vae: bool
@@ -41,14 +44,14 @@ class MemoryPlan:
     """Within a picture, too, the VAE's blocks are computed again."""
 
 
-EVERYTHING = MemoryPlan(keep_text=True, samples=1 << 20, slice_vae=False, checkpoint_vae=False)
+EVERYTHING = MemoryPlan(text="stays", samples=1 << 20, slice_vae=False, checkpoint_vae=False)
 """Where memory is no concern."""
 
 
 def plan_memory(free: int, needs: Needs, views: int, together: int = 1) -> MemoryPlan:
     """The quickest plan that fits ``free`` bytes for steps of ``views`` views, ``together`` of which are one sample.
 
-    What costs the least time is given up first: the text encoders (prompts are few, and remembered), then whole
+    What costs the least time is given up first: the text encoders' place (prompts are few, and remembered), then whole
     batches in the VAE, then both halves of guidance at once.
 
     Raises:
@@ -58,7 +61,7 @@ def plan_memory(free: int, needs: Needs, views: int, together: int = 1) -> Memor
     for plan in _plans(views, smallest):
         if _peak(plan, needs, views) + RESERVE <= free:
             return plan
-    least = _peak(MemoryPlan(False, smallest, True, True), needs, views) + RESERVE
+    least = _peak(MemoryPlan("processor", smallest, True, True), needs, views) + RESERVE
     raise MaquetteError(
         ErrorCode.OUT_OF_MEMORY,
         f"The GPU has {free / GIB:.1f} GiB free; this model needs {least / GIB:.1f} GiB.",
@@ -71,8 +74,9 @@ def _plans(views: int, smallest: int) -> list[MemoryPlan]:
     fewer = [both]
     while fewer[-1] > smallest:
         fewer.append(max(smallest, fewer[-1] // 2 // smallest * smallest))
-    laid_out = [(True, False, False), (False, False, False), (False, True, False), (False, True, True)]
-    return [MemoryPlan(keep, samples, cut, again) for samples in fewer for keep, cut, again in laid_out]
+    places: tuple[Where, ...] = ("stays", "visits", "processor")
+    vae = ((False, False), (True, False), (True, True))
+    return [MemoryPlan(text, samples, *cuts) for samples in fewer for cuts in vae for text in places]
 
 
 def _peak(plan: MemoryPlan, needs: Needs, views: int) -> int:
@@ -83,4 +87,6 @@ def _peak(plan: MemoryPlan, needs: Needs, views: int) -> int:
     step = max(plan.samples * needs.denoising, encoding) if plan.slice_vae else (
         plan.samples * needs.denoising + views * encoding
     )
-    return held + (needs.text + step if plan.keep_text else max(needs.text, step))
+    if plan.text == "stays":
+        return held + needs.text + step
+    return held + (max(needs.text, step) if plan.text == "visits" else step)

@@ -8,9 +8,12 @@ from maquette_backend.priors.diffusers.memory import Needs
 from maquette_backend.priors.families import STABLE_DIFFUSION_3, STABLE_DIFFUSION_XL
 from maquette_backend.priors.model_folder import ModelFolder
 
-_DENOISING = {STABLE_DIFFUSION_XL.name: 600, STABLE_DIFFUSION_3.name: 600}
-_OTHER_DENOISING = 1200
-_ENCODING, _ENCODING_CHECKPOINTED = 4600, 2000
+_DENOISING = {STABLE_DIFFUSION_XL.name: 320, STABLE_DIFFUSION_3.name: 320}
+_OTHER_DENOISING = 520
+"""Bytes a pixel and sample, in half precision: twice what lives at once in one evaluation of the full-size networks (158,
+162 and 260), counted from shapes; the other half is for the libraries' workspace and gaps between what is allocated."""
+_ENCODING, _ENCODING_CHECKPOINTED = 3100, 2000
+"""Numbers a pixel that the full-size VAE's encoder keeps for its gradient (3034 and 1952), counted likewise."""
 
 
 def needs_of(found: ModelFolder, size: int, vae_dtype: torch.dtype) -> Needs:

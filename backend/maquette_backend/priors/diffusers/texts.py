@@ -75,10 +75,12 @@ class Texts:
         device: torch.device,
         *,
         keep: bool = True,
+        result: torch.device | None = None,
         empty_is_zero: bool = False,
         width: int = 0,
     ) -> None:
-        """``load`` reads the encoders onto the device. ``keep`` False: they are freed after every new prompt.
+        """``load`` reads the encoders onto ``device``. ``keep`` False: they are freed after every new prompt.
+        ``result``: where conditions are wanted, if elsewhere.
 
         ``empty_is_zero``: the empty text is all zeros (XL was trained so). ``width``: of the tokens that a model
         without its third encoder expects there.
@@ -86,6 +88,7 @@ class Texts:
         self._load = load
         self._style: Style = style
         self._device = device
+        self._result = result or device
         self._keep = keep
         self._empty_is_zero = empty_is_zero
         self._width = width
@@ -96,7 +99,7 @@ class Texts:
         self.layout = Layout(self._pooled_length(first))
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """[texts,rows,width] float32 on the device."""
+        """[texts,rows,width] float32."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
         if fresh:
             with torch.no_grad():
@@ -116,7 +119,7 @@ class Texts:
     def _encoded(self, texts: list[str]) -> Tensor:
         encoders = self._encoders or self._load()
         try:
-            rows = self._rows(encoders, texts).to(device=self._device, dtype=torch.float32)
+            rows = self._rows(encoders, texts).to(device=self._result, dtype=torch.float32)
         finally:
             self._encoders = encoders if self._keep else None
         if self._empty_is_zero:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
-from maquette_backend.priors.diffusers.loading import Machine, load_model
+from maquette_backend.priors.diffusers.loading import Machine, _Loader, load_model
+from maquette_backend.priors.diffusers.memory import MemoryPlan
 from maquette_backend.priors.diffusers.pictures import Pictures
 from maquette_backend.priors.diffusers.precision import Careful
 from maquette_backend.priors.diffusers.texts import Layout, Texts
+from maquette_backend.priors.model_folder import inspect_folder
 from maquette_backend.priors.prior import Prior, ReadsPrompts, Views
 from maquette_backend.priors.registry import describe
 from maquette_protocol.errors import ErrorCode, MaquetteError
@@ -234,6 +236,45 @@ def test_encoders_are_freed_after_new_prompts_where_asked(folder_of):
     keeping = Texts(load, "last", torch.device("cpu"), keep=True)
     torch.testing.assert_close(keeping.encode(["a chair", "a table"]), first)
     assert loaded[-1]() is not None
+
+
+def test_a_model_that_overflows_in_half_precision_gives_what_it_gives_in_float32(folder_of, tmp_path, caplog):
+    """Weights that float16 holds, and activations that it does not; a group norm behind them takes the scale away."""
+    folder = Path(shutil.copytree(folder_of("stable-diffusion"), tmp_path / "model"))
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = {name: value.half().float() for name, value in load_file(path).items()}
+    weights["conv_in.weight"] = (weights["conv_in.weight"] * 1e5).half().float()
+    save_file(weights, path, metadata={"format": "pt"})
+    model = describe("loud", folder)
+    noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(10)).half().float()
+    found = []
+    for dtype in (torch.float16, torch.float32):
+        prior = load_model(model, Machine(torch.device("cpu"), dtype))
+        text = torch.zeros(2, TOKENS, 12)
+        found.append(prior.predict_noise(noisy, torch.full((2,), 0.5), text, None, "color"))
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
+    assert "network of loud overflows in float16; it runs in float32 now" in caplog.text
+
+
+def test_damaged_weights_end_with_the_model_s_name(folder_of, tmp_path):
+    folder = Path(shutil.copytree(folder_of("stable-diffusion"), tmp_path / "model"))
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["encoder.conv_in.bias"][0] = torch.nan
+    save_file(weights, path, metadata={"format": "pt"})
+    prior = load_model(describe("broken", folder), CPU)
+    with pytest.raises(MaquetteError, match="The VAE of broken gives numbers that are not finite in float32"):
+        prior.encode_image(torch.zeros(1, 3, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("family", ["stable-diffusion-xl", "stable-diffusion-3"])
+def test_prompts_are_encoded_on_the_processor_in_bfloat16_where_the_gpu_has_no_room(family, folder_of, prior_of):
+    loader = _Loader(describe("m", folder_of(family)), inspect_folder(folder_of(family)), CPU)
+    texts = loader._texts(MemoryPlan("processor", 8, slice_vae=True, checkpoint_vae=True))
+    found, expected = texts.encode(["a chair"]), prior_of(family).encode_text(["a chair"]).data
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.05)
+    assert not torch.equal(found, expected)
 
 
 def test_settings_come_from_the_models_own_configuration(prior_of):

@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from maquette_backend.priors.diffusers.memory import GIB, MemoryPlan, Needs, plan_memory
+from maquette_backend.priors.diffusers.needs import needs_of
 from maquette_backend.priors.diffusers.precision import Careful, half_for, wider_than
+from maquette_backend.priors.families import MULTI_VIEW, STABLE_DIFFUSION, STABLE_DIFFUSION_3, STABLE_DIFFUSION_XL
+from maquette_backend.priors.model_folder import ModelFolder, Weights
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from torch import nn
 
 CPU = torch.device("cpu")
+
+
+MILLION = 10**6
+SIZES = {
+    "stable-diffusion": (STABLE_DIFFUSION, 512, torch.float16, {"unet": 860, "vae": 84, "text_encoder": 123}),
+    "multi-view": (MULTI_VIEW, 256, torch.float16, {"unet": 868, "vae": 84, "text_encoder": 340}),
+    "xl": (
+        STABLE_DIFFUSION_XL,
+        1024,
+        torch.bfloat16,
+        {"unet": 2567, "vae": 84, "text_encoder": 123, "text_encoder_2": 695},
+    ),
+    "three": (
+        STABLE_DIFFUSION_3,
+        1024,
+        torch.float16,
+        {"transformer": 2028, "vae": 84, "text_encoder": 124, "text_encoder_2": 695, "text_encoder_3": 4762},
+    ),
+}
+"""Families, native sizes, the VAE's type, and millions of parameters of the published models."""
+
+
+def plan_on(gib, model):
+    """On a card of so many GiB, half a GiB of which the driver and a desktop have."""
+    family, size, dtype, parameters = SIZES[model]
+    weights = tuple(
+        Weights(part, "", (), parameters[part.name] * MILLION) for part in family.parts if part.name in parameters
+    )
+    needs = needs_of(ModelFolder(Path(), family, weights, ()), size, dtype)
+    return plan_memory(gib * GIB - GIB // 2, needs, 4, together=4 if family is MULTI_VIEW else 1)
+
+
+@pytest.mark.parametrize(
+    ("gib", "model", "plan"),
+    [
+        (8, "stable-diffusion", MemoryPlan("stays", 8, True, False)),
+        (8, "multi-view", MemoryPlan("stays", 8, False, False)),
+        (12, "stable-diffusion", MemoryPlan("stays", 8, False, False)),
+        (12, "xl", MemoryPlan("stays", 8, True, True)),
+        (12, "three", MemoryPlan("processor", 8, True, False)),
+        (24, "stable-diffusion", MemoryPlan("stays", 8, False, False)),
+        (24, "xl", MemoryPlan("stays", 8, True, False)),
+        (24, "three", MemoryPlan("stays", 8, True, False)),
+    ],
+)
+def test_published_models_on_cards_of_three_sizes(gib, model, plan):
+    assert plan_on(gib, model) == plan
+
+
+@pytest.mark.parametrize("model", ["xl", "three"])
+def test_the_large_models_need_more_than_8_gib_and_say_so(model):
+    with pytest.raises(MaquetteError, match=r"has 7\.5 GiB free; this model needs \d+\.\d GiB"):
+        plan_on(8, model)
 
 
 @pytest.mark.parametrize("gib", [4, 6, 8, 12, 16, 24, 48])
@@ -21,7 +79,8 @@ def test_more_memory_never_gives_a_slower_plan(gib):
             plan = plan_memory(free, needs, 4)
         except MaquetteError:
             return (0, 0, 0, 0)
-        return plan.samples, plan.keep_text, not plan.slice_vae, not plan.checkpoint_vae
+        places = ("processor", "visits", "stays")
+        return plan.samples, not plan.checkpoint_vae, not plan.slice_vae, places.index(plan.text)
 
     assert speed(gib * GIB) <= speed((gib + 2) * GIB)
 
@@ -85,4 +144,4 @@ def test_types_of_this_machine():
     assert half_for(torch.device("cuda")) == torch.float16
     assert wider_than(torch.float32, CPU) is None
     assert wider_than(torch.bfloat16, CPU) == torch.float32
-    assert MemoryPlan(True, 8, False, False) == plan_memory(24 * GIB, Needs(GIB, 1, 1, 1, 1, 1), 4)
+    assert MemoryPlan("stays", 8, False, False) == plan_memory(24 * GIB, Needs(GIB, 1, 1, 1, 1, 1), 4)
