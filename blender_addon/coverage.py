@@ -38,6 +38,8 @@ _CAMERA_DISTANCE = 2.6
 _FOV_Y = math.radians(40.0)
 _GRAZING = 0.1
 """Cosine to a face's normal: flatter views see next to nothing of it."""
+_LARGE = 0.002
+"""Share of the surface from which on a face is looked at in more places than its middle."""
 _BUDGET_SECS = 2.0
 _WORTH = 0.005
 """Share of the surface that a further camera must add."""
@@ -47,8 +49,8 @@ _WORTH = 0.005
 class Shape:
     """What is looked at, in world space."""
 
-    centres: Points
-    """[P,3], of faces."""
+    points: tuple[Points, ...]
+    """[N,3] for each face: its middle first; of a large face some more, since parts of it may be hidden."""
     normals: Points
     """[P,3]"""
     areas: Points
@@ -88,14 +90,15 @@ def shape_of(context: bpy.types.Context, thing: bpy.types.Object) -> Shape:
             bmesh.ops.reverse_faces(made, faces=made.faces)
         made.normal_update()
         tree = BVHTree.FromBMesh(made)
-        centres = np.array([face.calc_center_median() for face in made.faces], np.float64).reshape(-1, 3)
         normals = np.array([face.normal for face in made.faces], np.float64).reshape(-1, 3)
         areas = np.array([face.calc_area() for face in made.faces], np.float64)
+        large = _LARGE * float(areas.sum())
+        points = tuple(_points(face, area > large) for face, area in zip(made.faces, areas, strict=True))
         places = np.array([vertex.co for vertex in made.verts if vertex.link_faces], np.float64).reshape(-1, 3)
     finally:
         made.free()
     low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(3), np.zeros(3))
-    return Shape(centres, normals, areas, tree, (low + high) / 2, max(float((high - low).max()), 1e-9))
+    return Shape(points, normals, areas, tree, (low + high) / 2, max(float((high - low).max()), 1e-9))
 
 
 def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
@@ -116,15 +119,16 @@ def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
 def look(shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = _BUDGET_SECS) -> Coverage:
     """What is seen from ``directions`` [N,3]; only the ``chosen`` faces [P] are looked at, in any order."""
     until = time.perf_counter() + budget_secs
-    wanted = np.flatnonzero(chosen) if chosen is not None else np.arange(len(shape.centres))
+    wanted = np.flatnonzero(chosen) if chosen is not None else np.arange(len(shape.points))
     eyes = shape.middle + directions * (_DISTANCE * shape.longest)
-    seen, looked_at = np.zeros(len(shape.centres), bool), np.zeros(len(shape.centres), bool)
+    seen, looked_at = np.zeros(len(shape.points), bool), np.zeros(len(shape.points), bool)
     # scattered, so that what was looked at when time runs out stands for all
     for face in np.random.default_rng(0).permutation(wanted):
         if time.perf_counter() > until:
             break
         looked_at[face] = True
-        seen[face] = any(_sees(shape, int(face), eye) for eye in _facing(shape, int(face), eyes))
+        turned_to = _facing(shape, int(face), eyes)
+        seen[face] = any(_sees(shape, int(face), point, eye) for point in shape.points[face] for eye in turned_to)
     total = float(shape.areas[looked_at].sum())
     return Coverage(seen, looked_at, float(shape.areas[seen].sum()) / total if total else 1.0)
 
@@ -169,14 +173,22 @@ def _direction(azimuth: float, elevation: float) -> Points:
 
 def _facing(shape: Shape, face: int, eyes: Points) -> Points:
     """The eyes [N,3] that a face is turned to, the steepest first: they see it most probably."""
-    away = eyes - shape.centres[face]
+    away = eyes - shape.points[face][0]
     cosines = away @ shape.normals[face] / np.linalg.norm(away, axis=1)
     order = np.argsort(-cosines)
     return eyes[order[cosines[order] > _GRAZING]]
 
 
-def _sees(shape: Shape, face: int, eye: Points) -> bool:
-    lifted = shape.centres[face] + shape.normals[face] * (1e-4 * shape.longest)
+def _points(face: bmesh.types.BMFace, is_large: bool) -> Points:
+    middle = np.array(face.calc_center_median(), np.float64)
+    if not is_large:
+        return middle[None]
+    corners = np.array([vertex.co for vertex in face.verts], np.float64)
+    return np.concatenate([middle[None], middle + (corners - middle) * 0.5, middle + (corners - middle) * 0.9])
+
+
+def _sees(shape: Shape, face: int, point: Points, eye: Points) -> bool:
+    lifted = point + shape.normals[face] * (1e-4 * shape.longest)
     away = eye - lifted
     distance = float(np.linalg.norm(away))
     return shape.tree.ray_cast(lifted.tolist(), (away / distance).tolist(), distance)[0] is None

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import bpy
 import numpy as np
@@ -23,7 +25,7 @@ _MAX_UV_LAYERS = 8
 def make_uvs(context: bpy.types.Context, thing: bpy.types.Object) -> str:
     """Add a UV map to the object's mesh and make it the active one; its name.
 
-    It is unwrapped on a copy in a scene of its own: selection, hidden faces and mode stay as they are.
+    It is unwrapped on a copy: selection and hidden faces stay as they are.
 
     Raises:
         MaquetteError: the mesh has as many UV maps as there can be, or cannot be changed.
@@ -47,7 +49,7 @@ def make_uvs(context: bpy.types.Context, thing: bpy.types.Object) -> str:
 
 def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
     """UVs [L,2] of all faces."""
-    scene, copy = bpy.data.scenes.new(".maquette"), mesh.copy()
+    copy = mesh.copy()
     for layer in list(copy.uv_layers):
         copy.uv_layers.remove(layer)
     copy.uv_layers.new(name=mesh_building.UV_NAME)
@@ -58,18 +60,9 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
         for elements in (copy.vertices, copy.edges, copy.polygons):
             elements.foreach_set("hide", np.zeros(len(elements), bool))
             elements.foreach_set("select", np.ones(len(elements), bool))
-        scene.collection.objects.link(thing)
-        layer = scene.view_layers[0]
-        layer.objects.active = thing
-        thing.select_set(True, view_layer=layer)
-        layer.update()
-        window = context.window or context.window_manager.windows[0]
-        with context.temp_override(
-            window=window, scene=scene, view_layer=layer, object=thing, active_object=thing, selected_objects=[thing]
-        ):
+        with _alone_in_scene(context, thing):
             bpy.ops.object.mode_set(mode="EDIT")
-            with context.temp_override(edit_object=thing):
-                bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
+            bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
             bpy.ops.object.mode_set(mode="OBJECT")
         found = np.zeros((len(copy.loops), 2), np.float32)
         copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())
@@ -77,4 +70,26 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
     finally:
         bpy.data.objects.remove(thing)
         bpy.data.meshes.remove(copy)
-        bpy.data.scenes.remove(scene)
+
+
+@contextmanager
+def _alone_in_scene(context: bpy.types.Context, thing: bpy.types.Object) -> Iterator[None]:
+    """A new object, in the artist's scene, selected and active for a moment.
+
+    In the window's own scene: Edit Mode in another one, by an override, ends Blender.
+    """
+    layer = context.view_layer
+    selected, active = list(context.selected_objects), layer.objects.active
+    context.scene.collection.objects.link(thing)
+    try:
+        for other in selected:
+            other.select_set(False)
+        layer.update()
+        thing.select_set(True)
+        layer.objects.active = thing
+        yield
+    finally:
+        context.scene.collection.objects.unlink(thing)
+        for other in selected:
+            other.select_set(True)
+        layer.objects.active = active
