@@ -60,10 +60,14 @@ class DiskEvents:
         # The id keeps two subjects of one name apart.
         name = f"{safe_name(self._names[subject.subject_id])}-{subject.subject_id[:6]}"
         self.written.append(write_glb(subject, self._folder / f"{name}.glb"))
-        if subject.base_color is not None:
-            picture = self._folder / f"{name}.png"
-            Image.fromarray(subject.base_color[::-1]).save(picture)
-            self.written.append(picture)
+        for ending, image in (
+            ("", subject.base_color), ("-roughness", subject.roughness),
+            ("-metallic", subject.metallic), ("-normal", subject.normal),
+        ):  # fmt: skip
+            if image is not None:
+                picture = self._folder / f"{name}{ending}.png"
+                Image.fromarray(image[::-1]).save(picture)
+                self.written.append(picture)
 
 
 def refine_recipe(recipe_path: Path, blobs: Path, out: Path, models: Path | None = None) -> int:
@@ -124,11 +128,25 @@ def _textured(subject: RefinedSubject, positions: np.ndarray) -> trimesh.Trimesh
         [subject.triangles.reshape(-1, 1).astype(np.float64), subject.corner_uvs.reshape(-1, 2)], axis=1
     )
     unique, corner_of = np.unique(corners, axis=0, return_inverse=True)
-    image = None if subject.base_color is None else Image.fromarray(subject.base_color[::-1])
-    material = PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=0.8)
-    visual = TextureVisuals(uv=unique[:, 1:], material=material)
+    visual = TextureVisuals(uv=unique[:, 1:], material=_material(subject))
     triangles = corner_of.reshape(-1, 3)
     return trimesh.Trimesh(positions[unique[:, 0].astype(int)], triangles, visual=visual, process=False)
+
+
+def _material(subject: RefinedSubject) -> PBRMaterial:
+    """Roughness in green and metallic in blue of one picture (glTF 2.0, section 3.9.2); both are multiplied by a factor."""
+    image = None if subject.base_color is None else Image.fromarray(subject.base_color[::-1])
+    if subject.roughness is None or subject.metallic is None:
+        return PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=0.8)
+    both = np.stack([np.zeros_like(subject.roughness), subject.roughness, subject.metallic], -1)
+    normal = None if subject.normal is None else Image.fromarray(subject.normal[::-1])
+    return PBRMaterial(
+        baseColorTexture=image,
+        metallicRoughnessTexture=Image.fromarray(both[::-1]),
+        normalTexture=normal,
+        metallicFactor=1.0,
+        roughnessFactor=1.0,
+    )
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from maquette_protocol.cameras import check_seen
@@ -16,6 +16,7 @@ from maquette_backend.refine.appearance_run import AppearanceRun, Studio, color_
 from maquette_backend.refine.canvas import Canvas
 from maquette_backend.refine.controls import Controls, read_controls
 from maquette_backend.refine.events import ArrayReader, CheckpointStore, JobEvents, RefinedSubject
+from maquette_backend.refine.finish_run import finish_base_color
 from maquette_backend.refine.given import Given, read_given
 from maquette_backend.refine.light import read_light
 from maquette_backend.refine.material_run import material_run
@@ -133,6 +134,7 @@ def _finish(studio: Studio, begun: _Begun) -> None:
     studio.loop.reporter.begin("baking", subject_id)
     seen = begun.paint.seen()
     maps = begun.paint.images(seen)
+    maps = replace(maps, base_color=finish_base_color(begun.paint, maps.base_color))
     start = begun.shape.start(mesh.positions, mesh.triangles, mesh.corner_uvs)
     result = RefinedSubject(
         subject_id,

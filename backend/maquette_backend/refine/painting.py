@@ -83,7 +83,7 @@ def paint_step(
     time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
     if stand.prepare is not None:
         stand.prepare(generator)
-    drawn = render_scene(scene.rasterizer, stand.geometry, stand.paints, _cameras(views, stand), settings.size)
+    drawn = render_scene(scene.rasterizer, stand.geometry, stand.paints, cameras_of(views, stand), settings.size)
     encoded = scene.prior.encode_image(picture_of(drawn, settings.modality))
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
@@ -112,7 +112,7 @@ def plain_paint(color: tuple[float, float, float], shade: Callable[[Tensor, Tens
     return paint
 
 
-def _cameras(views: Views, stand: Stand) -> Cameras:
+def cameras_of(views: Views, stand: Stand) -> Cameras:
     """Framed on the subject; with more in view than one object, neither near nor far is cut off."""
     if len(stand.paints) == 1:
         return cameras_for(views)

@@ -35,11 +35,12 @@ class SubjectPlan:
     """Units of the longest side."""
     seed: int
     """Of all its random numbers."""
+    finish_steps: int = 0
 
     @property
     def steps(self) -> int:
         """Everything, in steps of the job's progress."""
-        return self.geometry_steps + self.appearance_steps + BAKING_STEPS
+        return self.geometry_steps + self.appearance_steps + self.finish_steps + BAKING_STEPS
 
 
 def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
@@ -51,6 +52,7 @@ def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
         appearance_steps=recipe.stages.appearance_steps,
         bound=REACH * subject.strength,
         seed=recipe.seed if subject.seed is None else subject.seed,
+        finish_steps=recipe.stages.finish_steps,
     )
 
 

@@ -82,6 +82,25 @@ def test_a_glb_has_the_mesh_y_up_and_each_corners_colour(tmp_path):
     assert isinstance(mesh.visual.material.baseColorTexture, Image.Image)
 
 
+def test_a_glb_has_a_materials_maps_packed_as_gltf_wants_them(tmp_path):
+    positions = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
+    triangles = np.array([[0, 1, 2]], np.int32)
+    uvs = np.array([[[0, 0], [1, 0], [0, 1]]], np.float32)
+    random = np.random.default_rng(0)
+    color, normal = (random.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(2))
+    rough, metal = (random.integers(0, 256, (8, 8)).astype(np.uint8) for _ in range(2))
+    subject = RefinedSubject(
+        "s", True, positions, triangles, uvs, color, roughness=rough, metallic=metal, normal=normal
+    )
+    write_glb(subject, tmp_path / "s.glb")
+    material = trimesh.load(tmp_path / "s.glb", force="mesh").visual.material
+    packed = np.asarray(material.metallicRoughnessTexture.convert("RGB"))
+    np.testing.assert_array_equal(packed[..., 1], rough[::-1])
+    np.testing.assert_array_equal(packed[..., 2], metal[::-1])
+    np.testing.assert_array_equal(np.asarray(material.normalTexture.convert("RGB")), normal[::-1])
+    assert (material.metallicFactor, material.roughnessFactor) == (1.0, 1.0)
+
+
 def test_a_blob_is_read_by_its_hash_and_a_missing_one_is_named(tmp_path):
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     ref = array_ref(array)
