@@ -39,7 +39,7 @@ class TableEntry:
     """Seen obliquely a lobe is long in the plane of view and normal. Two round ones stand for it: the axis of the first
     lies this share of the way from the mirror direction to the normal,"""
     far: Tensor
-    """and that of the second this share, on the other side of the mean direction."""
+    """and that of the second this share, on the other side of the middle of the true lobe."""
     width: Tensor
     """Roughness of the round lobe, seen along its axis, that is as wide as the true one is across the plane."""
 
@@ -66,10 +66,13 @@ def look_up(cosine: Tensor, roughness: Tensor) -> TableEntry:
 
 @dataclass(frozen=True)
 class _RoundLobes:
-    """Variance across the axis of the lobes that light is averaged over, by roughness, rising."""
+    """Mean distance across the axis, along one direction, in the lobes that light is averaged over; rising.
+
+    Not the variance: the tails of GGX would decide it alone, and most light comes from the middle.
+    """
 
     roughness: Tensor
-    variance: Tensor
+    distance: Tensor
 
     @classmethod
     def measured(cls) -> _RoundLobes:
@@ -77,14 +80,14 @@ class _RoundLobes:
         # cosines crowd towards 1, where narrow lobes are
         cosine = 1 - torch.linspace(0, 1, 4001, dtype=torch.float64) ** 4
         weights = torch.stack([prefilter.lobe(cosine, value) for value in roughness.tolist()])
-        across = torch.trapezoid(weights * (1 - cosine.square()) / 2, cosine)
+        across = torch.trapezoid(weights * (1 - cosine.square()).sqrt() * (2 / math.pi), cosine)
         return cls(roughness, across / torch.trapezoid(weights, cosine))
 
-    def of_variance(self, variance: Tensor) -> Tensor:
-        """The roughness [C] of variances [C]."""
-        index = torch.searchsorted(self.variance, variance.contiguous()).clamp(1, len(self.variance) - 1)
-        low, high = self.variance[index - 1], self.variance[index]
-        share = ((variance - low) / (high - low)).clamp(0, 1)
+    def as_wide_as(self, distance: Tensor) -> Tensor:
+        """The roughness [C] of mean distances [C]."""
+        index = torch.searchsorted(self.distance, distance.contiguous()).clamp(1, len(self.distance) - 1)
+        low, high = self.distance[index - 1], self.distance[index]
+        share = ((distance - low) / (high - low)).clamp(0, 1)
         return self.roughness[index - 1] + share * (self.roughness[index] - self.roughness[index - 1])
 
 
@@ -101,16 +104,23 @@ def _row(cosines: Tensor, roughness: float, lobes: _RoundLobes) -> Tensor:
     weight = torch.where(up > 0, shadow / (shadow + smith_lambda(up.clamp(min=1e-9), alpha)), 0.0)
     fresnel = (1 - cos_half).clamp(0, 1) ** 5
     share = weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
-    mean = (share[..., None] * light).sum(1)
-    angle = torch.atan2(-mean[:, 0], mean[:, 2])  # from the normal, away from the viewer
+    angle = _weighted_median(torch.atan2(-light[..., 0], up), share)  # from the normal, away from the viewer
     along = -light[..., 0] * angle.cos()[:, None] - up * angle.sin()[:, None]
-    narrow = (share * light[..., 1].square()).sum(1)
-    long = (share * along.square()).sum(1)
-    apart = ((long - narrow) / (1 - 3 * narrow).clamp(min=1e-3)).clamp(0, 0.9).sqrt().asin()
+    narrow, long = (share * light[..., 1].abs()).sum(1), (share * along.abs()).sum(1)
+    # squares of widths add up; for a bell curve the mean distance is √(2/π) of its deviation
+    apart = (math.pi / 2 * (long.square() - narrow.square())).clamp(0, 0.9).sqrt().asin()
     near = _share_to_normal(sine, cosines, (angle - apart))
     far = _share_to_normal(sine, cosines, (angle + apart).clamp(max=_LOWEST_AXIS))
     bias, total = (weight * fresnel).mean(1), weight.mean(1)
-    return torch.stack([total - bias, bias, near, far, lobes.of_variance(narrow)])
+    return torch.stack([total - bias, bias, near, far, lobes.as_wide_as(narrow)])
+
+
+def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+    """[C] of values [C,K] with weights [C,K] that sum to 1."""
+    ordered, order = values.sort(1)
+    reached = torch.gather(weights, 1, order).cumsum(1)
+    middle = (reached < 0.5).sum(1, keepdim=True).clamp(max=values.shape[1] - 1)
+    return torch.gather(ordered, 1, middle)[:, 0]
 
 
 def _share_to_normal(sine: Tensor, cosine: Tensor, angle: Tensor) -> Tensor:
