@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
+from maquette_backend.priors.diffusers.adaptable_prior import AdaptablePrior
 from maquette_backend.priors.diffusers.advice import advice
 from maquette_backend.priors.diffusers.camera import show_views
 from maquette_backend.priors.diffusers.denoisers import Denoiser, TransformerDenoiser, UnetDenoiser
@@ -103,8 +104,11 @@ class _Loader:
         texts = self._texts(plan)
         scheduler = part_config(self.found.folder, "scheduler")
         schedule = flow_schedule(scheduler) if family is STABLE_DIFFUSION_3 else discrete_schedule(scheduler)
-        parts = Parts(schedule, texts, self._pictures(size, plan), self._denoiser(texts, size), plan.samples)
+        denoiser = self._denoiser(texts, size)
+        parts = Parts(schedule, texts, self._pictures(size, plan), denoiser, plan.samples)
         settings = replace(advice(family, size), device=machine.device)
+        if isinstance(denoiser, UnetDenoiser) and not texts.layout.pooled:
+            return AdaptablePrior(parts, settings, self.model.identity, denoiser, texts)
         return DiffusersPrior(parts, settings, self.model.identity)
 
     def _plan(self, size: int) -> MemoryPlan:

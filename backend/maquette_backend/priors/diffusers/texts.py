@@ -116,6 +116,17 @@ class Texts:
         text = text.strip()
         return max(_chars(tokenizer, limit, text) for tokenizer, limit in self._readers)
 
+    def ends(self, rows: Tensor) -> Tensor:
+        """Conditions [B,N,W] from ``encode`` → place of each one's end mark, [B]. Raises KeyError for others."""
+        return torch.tensor([self._end(row) for row in rows], device=rows.device)
+
+    def _end(self, row: Tensor) -> int:
+        tokenizer, limit = self._readers[0]
+        for text, known in reversed(self._known.items()):
+            if known.shape == row.shape and torch.equal(known, row.to(known)):
+                return len(tokenizer(text, truncation=True, max_length=limit).input_ids) - 1
+        raise KeyError("this condition was not encoded by this prior, or so long ago that it is forgotten")
+
     def _encoded(self, texts: list[str]) -> Tensor:
         encoders = self._encoders or self._load()
         try:
