@@ -62,7 +62,7 @@ class MaterialField(nn.Module):
     """A material at any point in unit space, one and the same everywhere to start with. Independent of mesh and UVs.
 
     ``base`` is the overall material of the subject, learned first and fast; places of which a prior says little keep it.
-    The normal leans in a frame that follows from the surface's normal alone (``frames_from_normals`` of the renderer), so
+    The start follows from ``seed``. The normal leans in a frame that follows from the surface's normal alone (``frames_from_normals`` of the renderer), so
     it has no seams; baking turns it into the frame of the UVs.
     """
 
@@ -72,9 +72,11 @@ class MaterialField(nn.Module):
         grid: HashGridSettings | None = None,
         half_extent: float = 0.62,
         mirror_x: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.settings = settings or MaterialSettings()
+        self.seed = seed
         self.grid = HashGrid(grid, half_extent, mirror_x)
         self.hidden = nn.Linear(self.grid.channels, _HIDDEN, bias=False)
         self.out = nn.Linear(_HIDDEN, 7, bias=False)
@@ -90,11 +92,13 @@ class MaterialField(nn.Module):
         return self.base + self.out(functional.relu(self.hidden(self.grid(points))))
 
     def forget_detail(self) -> None:
-        """Back to the overall material alone."""
+        """Back to the overall material alone; always to the same start, that of ``seed``."""
+        generator = torch.Generator().manual_seed(self.seed)
+        self.grid.forget(generator)
         with torch.no_grad():
-            self.grid.table.uniform_(-1e-4, 1e-4)
-            self.hidden.reset_parameters()
-            self.out.reset_parameters()
+            for weight in (self.hidden.weight, self.out.weight):
+                spread = weight.shape[1] ** -0.5  # as nn.Linear starts
+                weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * spread)
 
 
 def material_from_logits(logits: Tensor, settings: MaterialSettings) -> Material:

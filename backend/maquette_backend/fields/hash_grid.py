@@ -45,11 +45,15 @@ class HashGridSettings:
 class HashGrid(nn.Module):
     """Features of all levels at any point of a cube centred on the origin; the border's value goes on beyond it.
 
-    ``half_extent`` is half the cube's side; ``mirror_x`` makes the function symmetric in x.
+    ``half_extent`` is half the cube's side; ``mirror_x`` makes the function symmetric in x; ``seed`` is that of the start.
     """
 
     def __init__(
-        self, settings: HashGridSettings | None = None, half_extent: float = 0.62, mirror_x: bool = False
+        self,
+        settings: HashGridSettings | None = None,
+        half_extent: float = 0.62,
+        mirror_x: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.settings = settings or HashGridSettings()
@@ -58,10 +62,16 @@ class HashGrid(nn.Module):
         table = 1 << self.settings.log2_table
         self.dense_levels = sum((n + 1) ** 3 <= table for n in self.settings.resolutions)
         entries = [min((n + 1) ** 3, table) for n in self.settings.resolutions]
-        self.table = nn.Parameter(torch.zeros(sum(entries), self.settings.features).uniform_(-_INITIAL, _INITIAL))
+        self.table = nn.Parameter(torch.zeros(sum(entries), self.settings.features))
+        self.forget(torch.Generator().manual_seed(seed))
         starts = [sum(entries[:level]) for level in range(len(entries))]
         self.register_buffer("starts", torch.tensor(starts), persistent=False)
         self.register_buffer("cells", torch.tensor(self.settings.resolutions, dtype=torch.float32), persistent=False)
+
+    @torch.no_grad()
+    def forget(self, generator: torch.Generator) -> None:
+        """Back to features of next to nothing, drawn from ``generator`` (on the CPU, so alike on every device)."""
+        self.table.copy_((torch.rand(self.table.shape, generator=generator) * 2 - 1) * _INITIAL)
 
     @property
     def channels(self) -> int:
