@@ -19,8 +19,6 @@ from maquette_backend.guidance.velocity_loss import velocity_loss
 from maquette_backend.priors.prior import Views
 
 UNSEEN = 8
-TIMES = (0.4, 0.6, 0.8)
-_NOISES = 2
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,11 @@ def score(bench: Bench, trial: Trial, distiller: Distiller) -> Score:
     views = unseen_views()
     encoded = bench.prior.encode_image(pictures(bench, trial, views))
     told, untold = (
-        sum(_loss(question) for question in _questions(bench, encoded, views, words)) / (len(TIMES) * _NOISES)
+        sum(_loss(question) for question in _questions(bench, encoded, views, words)) / (len(bench.times) * bench.noises)
         for words in (bench.subject.prompt, "")
     )
     asked = _questions(bench, encoded, views, bench.subject.prompt)
-    agreements = [_agreement(question, distiller) for question in asked[::_NOISES]]
+    agreements = [_agreement(question, distiller) for question in asked[:: bench.noises]]
     return Score(told, untold / told - 1, sum(agreements) / len(agreements))
 
 
@@ -61,8 +59,8 @@ def _questions(bench: Bench, encoded: Tensor, views: Views, words: str) -> list[
     prior = bench.prior
     text, empty = (prior.encode_text([what] * UNSEEN).data for what in (words, ""))
     questions = []
-    for time in TIMES:
-        for number in range(_NOISES):
+    for time in bench.times:
+        for number in range(bench.noises):
             noise = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(number))
             times = torch.full((UNSEEN,), time)
             settings = Distillation(1.0)

@@ -46,6 +46,10 @@ class Bench:
     subject: Subject
     steps: int
     seed: int
+    times: tuple[float, ...] = (0.4, 0.6, 0.8)
+    """Diffusion times that results are scored at."""
+    noises: int = 2
+    """So often each."""
 
 
 @dataclass(frozen=True)

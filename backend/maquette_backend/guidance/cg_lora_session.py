@@ -94,7 +94,9 @@ class CgLoraSession:
         if rest:
             raise ValueError(f"{len(text)} samples are no multiple of the {len(telling.camera)} views told of")
         told = torch.where(_is_any(text, telling.untold_rows)[:, None], telling.untold, telling.told.repeat(repeats, 1))
-        downs = self.lora(telling.camera.repeat(repeats, 1), told)
+        # many products of a few rows each: casting them down would take longer than it saves
+        with torch.autocast(text.device.type, enabled=False):
+            downs = self.lora(telling.camera.repeat(repeats, 1), told)
         self._generated.downs = downs if self._scale == 1 else [self._scale * down for down in downs]
 
     def _hook(self, layer: Layer, places: dict[tuple[str, Projection], int]) -> Hook:
