@@ -43,7 +43,8 @@ def download(
         raise MaquetteError(ErrorCode.CONFLICT, f"There is a model called “{name}” already.", "Choose another name.")
     folder = models / "fetched" / f"{repository.replace('/', '--')}@{revision}"
     take = [*_READ, f"*/*.{variant}*.safetensors" if variant else "*/*.safetensors"]
-    leave = ["*non_ema*", "*.fp16.*"] if variant is None else ["*non_ema*"]
+    # an index of shards that are not fetched would only say that they are missing
+    leave = ["*non_ema*", "*.safetensors.index.json" if variant else "*.fp16.*"]
     try:
         fetch(repository, revision, folder, take, leave)
     except (OSError, ValueError, RuntimeError) as error:  # what the library raises derives from these

@@ -41,6 +41,12 @@ class Pictures:
             images = interpolate(images, (self._size,) * 2, mode="bilinear", antialias=shrinks, align_corners=False)
         if not self._one_by_one:
             return self._encode(images)
+        dtype = self._careful.dtype
+        latents = self._sliced(images)
+        # what was computed before the type was widened can't be computed again for its gradient
+        return latents if self._careful.dtype == dtype else self._sliced(images)
+
+    def _sliced(self, images: Tensor) -> Tensor:
         parts = images.split(1)
         return torch.cat([checkpoint(self._encode, one, use_reentrant=False) for one in parts])  # pyright: ignore
 

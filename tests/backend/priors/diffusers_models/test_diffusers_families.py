@@ -184,6 +184,24 @@ def test_slices_and_checkpoints_change_no_latent_and_no_gradient(one_by_one, che
     torch.testing.assert_close(given[1].grad, given[0].grad, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_slices_that_overflow_in_half_precision_keep_their_gradient(checkpointed, folder_of):
+    """The third picture alone overflows: the two before it are computed again, too."""
+    results = []
+    for dtype in (torch.float16, torch.float32):
+        vae = StableDiffusionPipeline.from_pretrained(folder_of("stable-diffusion")).vae.requires_grad_(False)
+        vae.half().float()
+        vae.encoder.conv_in.weight.mul_(1024.0)
+        careful = Careful(vae, dtype, torch.device("cpu"), "VAE")
+        pictures = Pictures(vae, SIZE, careful, one_by_one=True, checkpointed=checkpointed)
+        images = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(12)).round()
+        images = (images * torch.tensor([1.0, 1.0, 4096.0]).view(3, 1, 1, 1)).requires_grad_()
+        (pictures.encode(images) ** 2).sum().backward()
+        assert careful.dtype == torch.float32
+        results.append(images.grad)
+    torch.testing.assert_close(results[0], results[1])
+
+
 def test_slices_hold_one_picture_s_activations_at_a_time(folder_of):
     """Counted by what autograd keeps: with slices next to nothing beyond the pictures, without more for each."""
     vae = StableDiffusionPipeline.from_pretrained(folder_of("stable-diffusion")).vae.requires_grad_(False)

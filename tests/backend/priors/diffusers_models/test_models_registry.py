@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 from maquette_backend.cli.doctor import findings
 from maquette_backend.cli.main import main
 from maquette_backend.priors.catalogue import prior_identity, prior_names
@@ -191,6 +192,27 @@ def test_doctor_lists_models_and_what_is_wrong_with_them(folder, folder_of, tmp_
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("variant", "taken"),
+    [
+        (None, {"model_index.json", "unet/config.json", "unet/d.safetensors", "unet/d.safetensors.index.json"}),
+        ("fp16", {"model_index.json", "unet/config.json", "unet/d.fp16.safetensors", "unet/d.safetensors.index.fp16.json"}),
+    ],
+)
+def test_the_patterns_take_one_kind_of_weights_and_never_a_pickle(variant, taken, tmp_path):
+    """As huggingface_hub itself filters names."""
+    listed = ["README.md", "v1.ckpt", "v1.safetensors", "unet/d.bin", "unet/d.non_ema.safetensors", "unet/code.py"]
+    listed += [*taken, "unet/d.safetensors", "unet/d.fp16.safetensors"]
+    listed += ["unet/d.safetensors.index.json", "unet/d.safetensors.index.fp16.json"]
+    found = set()
+
+    def fetch(repository, revision, folder, take, leave):
+        found.update(filter_repo_objects(listed, allow_patterns=take, ignore_patterns=leave))
+
+    download(tmp_path, "sd", "someone/model", COMMIT, variant, fetch)
+    assert found == taken
 
 
 def test_a_hub_model_is_fetched_at_a_commit_and_its_files_go_when_it_is_removed(folder_of, tmp_path, capsys):
