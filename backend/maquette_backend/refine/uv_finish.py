@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from maquette_backend.priors.prior import Modality, Prior, Views
+from maquette_backend.priors.prior import Modality, Prior
 from maquette_backend.refine.distil import StageSettings
 from maquette_backend.refine.painting import Stand, cameras_of, picture_of
 from maquette_backend.render.scene_render import render_scene
@@ -23,9 +23,9 @@ class Finish:
     """How the pictures are made and fitted."""
 
     strength: tuple[float, float] = (0.25, 0.4)
-    """Diffusion times from which pictures are denoised, first and last step. DreamGaussian's 0.8 to 0.95 count the other way."""
+    """Diffusion times from which pictures are denoised, at the first step and at the last."""
     denoising_steps: int = 5
-    rate: float = 0.02
+    rate: float = 0.01
     """Adam's, of texels 0..1."""
 
 
@@ -47,12 +47,13 @@ def finish_step(
     drawn = render_scene(scene.rasterizer, stand.geometry, stand.paints, cameras_of(views, stand), settings.size)
     encoded = prior.encode_image(picture_of(drawn, settings.modality))
     noise = torch.randn(encoded.shape, generator=generator).to(device)
-    text, negative = scene.conditions(views)
+    text, _ = scene.conditions(views)
     low, high = finish.strength
     time = low + (high - low) * progress
 
     def estimate(noisy: Tensor, at: Tensor) -> Tensor:
-        return _guided(prior, noisy, at, text, negative, views, settings)
+        """Under the text alone: guidance beyond it drives colours away from what they have become."""
+        return prior.predict_denoised(noisy, at, text, views, settings.modality)
 
     target = denoised(prior, encoded.detach(), noise, time, finish.denoising_steps, estimate, settings.modality)
     loss = nn.functional.mse_loss(encoded, target)
@@ -90,12 +91,3 @@ def denoised(
             left = (noisy - alpha * clean) / sigma.clamp(min=1e-6)
             noisy = prior.add_noise(clean, left, encoded.new_full((count,), times[number + 1]), modality)
     return clean
-
-
-def _guided(
-    prior: Prior, noisy: Tensor, time: Tensor, text: Tensor, negative: Tensor, views: Views, settings: StageSettings
-) -> Tensor:
-    told, untold = prior.predict_told_and_untold(noisy, time, text, negative, views, settings.modality)
-    found = untold + settings.distillation.scale * (told - untold)
-    bound = torch.as_tensor(prior.settings.denoised_bound, dtype=found.dtype, device=found.device).view(1, -1, 1, 1)
-    return torch.where(bound > 0, found.clamp(-bound, bound), found)
