@@ -62,7 +62,8 @@ class MaterialField(nn.Module):
     """A material at any point in unit space, one and the same everywhere to start with. Independent of mesh and UVs.
 
     ``base`` is the overall material of the subject, learned first and fast; places of which a prior says little keep it.
-    The start follows from ``seed``. The normal leans in a frame that follows from the surface's normal alone (``frames_from_normals`` of the renderer), so
+    The start follows from ``seed``. The normal leans in a frame that follows from the surface's normal alone
+    (``surface.tangents.frames_from_normals``), so
     it has no seams; baking turns it into the frame of the UVs.
     """
 
