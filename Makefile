@@ -33,8 +33,9 @@ types:
 
 test: check test-backend test-blender  ## All that a change must pass: check, backend tests, add-on and end to end in Blender 4.5
 
+# two processes of one thread each: most tests are too small for two threads to help
 test-backend: setup
-	$(BACKEND) -m pytest -m "not blender and not gpu and not slow" --ignore=tests/blender_addon --ignore=tests/end_to_end
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BACKEND) -m pytest -n 2 --dist loadfile -m "not blender and not gpu and not slow" --ignore=tests/blender_addon --ignore=tests/end_to_end
 
 test-blender: setup
 	$(BLENDER) -m pytest -m "not gpu and not slow" $(BLENDER_TESTS)
