@@ -132,6 +132,7 @@ class _Loader:
     def _pictures(self, size: int, plan: MemoryPlan) -> Pictures:
         vae = self._network("vae", self._vae_dtype)
         assert isinstance(vae, AutoencoderKL)
+        vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         careful = Careful(vae, self._vae_dtype, self.machine.device, f"VAE of {self.model.name}")
         return Pictures(vae, size, careful, one_by_one=plan.slice_vae, checkpointed=plan.checkpoint_vae)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import shutil
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior
 from maquette_backend.priors.diffusers.loading import Machine, _Loader, load_model
 from maquette_backend.priors.diffusers.memory import MemoryPlan
 from maquette_backend.priors.diffusers.pictures import Pictures
@@ -117,13 +119,7 @@ def test_guidance_in_one_batch_is_both_halves_one_by_one(family, prior_of):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_few_samples_at_a_time_give_what_all_at_once_give(family, folder_of, prior_of):
     whole = prior_of(family)
-    cut = type(whole)(
-        type(whole.parts)(
-            whole.parts.schedule, whole.parts.texts, whole.parts.pictures, whole.parts.denoiser, samples=4
-        ),
-        whole.settings,
-        whole.identity,
-    )
+    cut = DiffusersPrior(replace(whole.parts, samples=4), whole.settings, whole.identity)
     noisy = torch.randn(8, whole.parts.denoiser.network.config.in_channels, 8, 8)
     text = whole.encode_text(["a chair", "", "b", "c"] * 2).data
     views = Views(torch.linspace(0, 4, 8), torch.zeros(8), torch.full((8,), 2.0), torch.full((8,), 0.7))
