@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -64,13 +65,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def ways() -> dict[str, Callable[[Prior], Distiller]]:
     """Name → how to build it: every method, and SDS with X-Dreamer's two ideas, with either teacher."""
-    plain = {name: lambda prior, name=name: build_distiller(name, prior, PROMPT) for name in method_names()}
+    plain: dict[str, Callable[[Prior], Distiller]] = {
+        name: partial(build_distiller, name, prompt=PROMPT) for name in method_names()
+    }
     adapted = {
         "sds+cg-lora+ama": CgLoraSettings(every=2),
         "sds+cg-lora+denoising": CgLoraSettings(every=2, alignment_weight=0.0, denoising_weight=1.0),
     }
     return plain | {
-        name: lambda prior, settings=settings: build_distiller("sds", prior, PROMPT, settings)
+        name: partial(build_distiller, "sds", prompt=PROMPT, cg_lora=settings)
         for name, settings in adapted.items()
     }
 

@@ -109,8 +109,9 @@ class _HookedLayer:
 
     @property
     def to_out(self) -> list[Callable[[Tensor], Tensor]]:
-        linear, *rest = self._attention.to_out or ()
-        return [lambda x: self._projected("to_out", linear, x), *rest]
+        out = list(self._attention.to_out or [])
+        first = out[0] if out else None
+        return [lambda x: self._projected("to_out", first, x), *out[1:]]
 
     def _projected(self, projection: Projection, linear: Callable[[Tensor], Tensor] | None, x: Tensor) -> Tensor:
         if linear is None:

@@ -77,9 +77,10 @@ class CgLora(nn.Module):
                     parameter.uniform_(-bound, bound, generator=generator)
 
 
-def added(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """``up(x · A)``: x [B,N,d_in], A [B,d_in,4], up [d_out,4] → [B,N,d_out]."""
-    return (x @ down.to(x.dtype)) @ up.to(x.dtype).mT
+def adapted(y: Tensor, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """``y + up(x · A)``: y [B,N,d_out], x [B,N,d_in], A [B,d_in,4], up [d_out,4] → [B,N,d_out], y's type."""
+    narrow = x @ down.to(x.dtype)
+    return torch.baddbmm(y, narrow.to(y.dtype), up.to(y.dtype).mT.expand(len(y), -1, -1))
 
 
 def targets_of(layers: Sequence[Layer]) -> list[Target]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maquette_backend.guidance.adapted import Adaptation, Hook, Layer, Projection, attention_layers
-from maquette_backend.guidance.cg_lora import CgLora, added, camera_vector, targets_of
+from maquette_backend.guidance.cg_lora import CgLora, adapted, camera_vector, targets_of
 from maquette_backend.guidance.guided import Question
 from maquette_backend.priors.denoiser import HasDenoiser
 
@@ -105,7 +105,7 @@ class CgLoraSession:
             if downs is None:
                 return y
             place = places[layer.name, projection]
-            return y + added(x, downs[place], self.lora.up[place]).to(y.dtype)
+            return adapted(y, x, downs[place], self.lora.up[place])
 
         return add
 
