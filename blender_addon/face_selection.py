@@ -20,6 +20,7 @@ def show(context: bpy.types.Context, thing: bpy.types.Object, faces: NDArray[np.
     thing.select_set(True)
     context.view_layer.objects.active = thing
     mesh = thing.data
+    mesh.update()  # a mesh that a script made may lack edges yet, and Blender 5.0 ends itself over that
     corners, totals = np.zeros(len(mesh.loops), np.int32), np.zeros(len(mesh.polygons), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
     mesh.polygons.foreach_get("loop_total", totals)

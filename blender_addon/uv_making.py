@@ -50,18 +50,17 @@ def make_uvs(context: bpy.types.Context, thing: bpy.types.Object) -> str:
 def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
     """UVs [L,2] of all faces."""
     copy = mesh.copy()
-    for layer in list(copy.uv_layers):
-        copy.uv_layers.remove(layer)
+    while len(copy.uv_layers):
+        copy.uv_layers.remove(copy.uv_layers[0])  # found anew each time: removing one moves the others
     copy.uv_layers.new(name=mesh_building.UV_NAME)
     thing = bpy.data.objects.new(".maquette", copy)
     try:
         if copy.shape_keys is not None:
             thing.shape_key_clear()
-        for elements in (copy.vertices, copy.edges, copy.polygons):
-            elements.foreach_set("hide", np.zeros(len(elements), bool))
-            elements.foreach_set("select", np.ones(len(elements), bool))
         with _alone_in_scene(context, thing):
             bpy.ops.object.mode_set(mode="EDIT")
+            bpy.ops.mesh.reveal()
+            bpy.ops.mesh.select_all(action="SELECT")
             bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
             bpy.ops.object.mode_set(mode="OBJECT")
         found = np.zeros((len(copy.loops), 2), np.float32)
