@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import bmesh
 import bpy
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +20,14 @@ def show(context: bpy.types.Context, thing: bpy.types.Object, faces: NDArray[np.
         other.select_set(False)
     thing.select_set(True)
     context.view_layer.objects.active = thing
-    mesh = thing.data
-    mesh.update()  # a mesh that a script made may lack edges yet, and Blender 5.0 ends itself over that
-    corners, totals = np.zeros(len(mesh.loops), np.int32), np.zeros(len(mesh.polygons), np.int32)
-    mesh.loops.foreach_get("vertex_index", corners)
-    mesh.polygons.foreach_get("loop_total", totals)
-    edges = np.zeros(len(mesh.loops), np.int32)
-    mesh.loops.foreach_get("edge_index", edges)
-    chosen = np.repeat(faces, totals)
-    for collection, used, count in (
-        (mesh.vertices, corners[chosen], len(mesh.vertices)),
-        (mesh.edges, edges[chosen], len(mesh.edges)),
-    ):
-        flags = np.zeros(count, bool)
-        flags[used] = True
-        collection.foreach_set("select", flags)
-    mesh.polygons.foreach_set("select", faces)
     context.tool_settings.mesh_select_mode = (False, False, True)
     bpy.ops.object.mode_set(mode="EDIT")
-
+    bpy.ops.mesh.select_all(action="DESELECT")
+    # by bmesh: to set flags of a mesh's edges at once ends Blender 5.0 where it has none yet
+    edited = bmesh.from_edit_mesh(thing.data)
+    edited.faces.ensure_lookup_table()
+    for index in np.flatnonzero(faces).tolist():
+        face = edited.faces[index]
+        face.hide_set(False)
+        face.select_set(True)
+    bmesh.update_edit_mesh(thing.data, loop_triangles=False, destructive=False)

@@ -51,6 +51,19 @@ def test_bad_faces_are_selected_in_edit_mode(addon: Addon) -> None:
     assert [face.index for face in crate.data.polygons if face.select] == [0, 1]
 
 
+def test_a_mesh_that_a_script_made_shows_its_faces_too(addon: Addon) -> None:
+    thing = scenes.mesh_object("Sheet", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (2, 0, 0)], [(0, 1, 2, 3), (1, 4, 2)])
+    scenes.add_target(thing, "a sheet", mode="texture_only")
+    layer = thing.data.uv_layers.new(name="UVMap", do_init=False)
+    for loop, place in zip(range(4), ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
+        layer.uv[loop].vector = place
+    thing.data.polygons[1].hide = True
+    assert bpy.ops.maquette.select_bad_faces() == {"FINISHED"}
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert [face.select for face in thing.data.polygons] == [False, True]
+    assert not thing.data.polygons[1].hide
+
+
 def test_a_new_map_is_sound_and_the_artists_own_stay_to_the_last_bit(addon: Addon) -> None:
     crate = stacked_crate()
     crate.data.uv_layers.new(name="Lightmap")
