@@ -21,6 +21,7 @@ from . import (
     quads,
     result_settings,
     same_topology,
+    selecting,
 )
 from ._protocol import recipe_text
 from .refined import Frame, Refined
@@ -132,7 +133,7 @@ def _new_preview(
     held = properties.notes(preview)
     held.topology = OWN_POLYGONS if own is not None else -1
     held.role, held.job_id, held.subject_id, held.original = "PREVIEW", frame.job_id, frame.subject_id, target
-    held.was_selected = _is_selected(context, target)
+    held.was_selected = selecting.is_selected(context, target)
     held.was_visible = not target.hide_viewport
     older = properties.notes(target).result
     held.hid_result = older is not None and not older.hide_viewport
@@ -162,7 +163,7 @@ def drop_preview(context: bpy.types.Context, preview: bpy.types.Object) -> None:
     if hid_result and older is not None:
         older.hide_viewport = False
     if selected:
-        _select(context, target)
+        selecting.select(context, target)
 
 
 # ---- results --------------------------------------------------------------------------------------
@@ -251,10 +252,10 @@ def _show_key(context: bpy.types.Context, target: bpy.types.Object, note: proper
     if older is None or older.hide_viewport or not target.hide_viewport:
         return
     note.hid_result = True
-    selected, active = _is_selected(context, older), context.view_layer.objects.active == older
+    selected, active = selecting.is_selected(context, older), context.view_layer.objects.active == older
     older.hide_viewport = older.hide_render = True
     target.hide_viewport = target.hide_render = False
-    _take_selection(context, target, selected, active)
+    selecting.take_selection(context, target, selected, active)
 
 
 def discard_key(context: bpy.types.Context, thing: bpy.types.Object) -> None:
@@ -262,17 +263,10 @@ def discard_key(context: bpy.types.Context, thing: bpy.types.Object) -> None:
     hid_result, older = properties.notes(thing).keys[-1].hid_result, properties.notes(thing).result
     in_place.discard(thing)
     if hid_result and older is not None:
-        selected, active = _is_selected(context, thing), context.view_layer.objects.active == thing
+        selected, active = selecting.is_selected(context, thing), context.view_layer.objects.active == thing
         thing.hide_viewport = thing.hide_render = True
         older.hide_viewport = older.hide_render = False
-        _take_selection(context, older, selected, active)
-
-
-def _take_selection(context: bpy.types.Context, thing: bpy.types.Object, selected: bool, active: bool) -> None:
-    if selected:
-        _select(context, thing)
-    if active and context.view_layer.objects.get(thing.name) is not None:
-        context.view_layer.objects.active = thing
+        selecting.take_selection(context, older, selected, active)
 
 
 def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.types.Object) -> None:
@@ -282,7 +276,7 @@ def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.t
     held.was_visible = before.was_visible if before else not target.hide_viewport
     held.was_rendered = before.was_rendered if before else not target.hide_render
     replaced = target if older is None else older
-    held.was_selected = _is_selected(context, replaced) or _is_selected(context, target)
+    held.was_selected = selecting.is_selected(context, replaced) or selecting.is_selected(context, target)
     active = context.view_layer.objects.active in (target, replaced)
     editing = target.mode == "EDIT"
     if older is not None:
@@ -292,7 +286,7 @@ def _replace(context: bpy.types.Context, target: bpy.types.Object, result: bpy.t
         target.hide_viewport = True
     properties.notes(target).result = result
     if held.was_selected and not editing:
-        _select(context, result)
+        selecting.select(context, result)
     if active and not editing and context.view_layer.objects.get(result.name) is not None:
         context.view_layer.objects.active = result
 
@@ -304,7 +298,7 @@ def toggle(context: bpy.types.Context, result: bpy.types.Object) -> bool:
     for thing, hidden in ((original, not show), (result, show)):
         thing.hide_viewport = thing.hide_render = hidden
     instances.show(result, original=show)
-    _select(context, original if show else result)
+    selecting.select(context, original if show else result)
     context.view_layer.objects.active = original if show else result
     return show
 
@@ -324,7 +318,7 @@ def discard(context: bpy.types.Context, result: bpy.types.Object) -> None:
     properties.notes(original).result = older[-1] if older else None
     shown.hide_viewport = not visible if shown is original else False
     shown.hide_render = not rendered if shown is original else False
-    _take_selection(context, shown, selected, active)
+    selecting.take_selection(context, shown, selected, active)
 
 
 # ---- common ---------------------------------------------------------------------------------------
@@ -359,18 +353,6 @@ def _remove(thing: bpy.types.Object) -> None:
     for image in images.values():
         if image.users == 0:
             bpy.data.images.remove(image)
-
-
-def _is_selected(context: bpy.types.Context, thing: bpy.types.Object) -> bool:
-    layer = context.view_layer
-    return layer.objects.get(thing.name) is not None and thing.select_get(view_layer=layer)
-
-
-def _select(context: bpy.types.Context, thing: bpy.types.Object) -> None:
-    layer = context.view_layer
-    layer.update()  # what was hidden a moment ago cannot be selected before this
-    if layer.objects.get(thing.name) is not None:
-        thing.select_set(True, view_layer=layer)
 
 
 def _short(name: str, suffix: str) -> str:
