@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from maquette_backend.shape import bcc, marching_tets
 from maquette_backend.shape.clean import remove_degenerate, simplify
-from maquette_backend.shape.manifold import manifold, without_slivers
+from maquette_backend.shape.manifold import manifold
+from maquette_backend.shape.slivers import without_slivers
 from numpy.typing import NDArray
 from torch import Tensor
 

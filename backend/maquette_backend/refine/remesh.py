@@ -79,7 +79,7 @@ class RemeshBody(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self._controls = FieldControls() if controls is None else controls
+        self.controls = FieldControls() if controls is None else controls
         self._share: Tensor | None = None
         self.learning_rate = settings.learning_rate
         self.solid: Solid = solid_of(positions, triangles)
@@ -96,7 +96,7 @@ class RemeshBody(nn.Module):
         if self._grid is None:
             bound, inward = self.settings.bound, self.settings.inward_share
             self._grid = remesh_grid(self.solid, self._grid_class, bound, inward, self._device)
-            self._share = self._controls.share(self._grid.grid.vertices)
+            self._share = self.controls.share(self._grid.grid.vertices)
         return self._grid
 
     def at(self, progress: float) -> None:
@@ -122,11 +122,15 @@ class RemeshBody(nn.Module):
         """The surface on the finest grid, each vertex exactly as far from the start's surface as its displacement says:
         between two grid vertices the distance is not linear, which cuts edges and thins what is round."""
         self.at(1.0)
-        grid = self.grid
         _, vertices, sdf = self._placed()
-        positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
-        positions = positions + self._exactly_back(crossings(sdf, grid.edges))
-        return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
+        return self._exactly(vertices, sdf)
+
+    @torch.no_grad()
+    def unmoved(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """The surface on the finest grid as it would be delivered had nothing moved; it closes what was open."""
+        self.at(1.0)
+        vertices = self.grid.grid.vertices
+        return self._exactly(vertices, self.controls.cut(self.grid.base, vertices))
 
     def penalty(self, surface: Surface) -> Tensor:
         grid = self.grid
@@ -144,11 +148,11 @@ class RemeshBody(nn.Module):
         """What is wished for [V,7], and after it: the grid's vertices [V,3] and the signed distance there [V]."""
         grid, moved = self.grid, self._wished()
         vertices = grid.grid.vertices + self._carried(moved) + self._shift(moved)
-        return moved, vertices, self._controls.cut(grid.base + self._bounded(moved), vertices)
+        return moved, vertices, self.controls.cut(grid.base + self._bounded(moved), vertices)
 
     def _wished(self) -> Tensor:
         """[V,7]: displacement, carrying and shift of the grid's vertices, before any bound, as symmetric as is asked for."""
-        return self._controls.even(self._field_at, self.grid.grid.vertices)
+        return self.controls.even(self._field_at, self.grid.grid.vertices)
 
     def _field_at(self, points: Tensor) -> Tensor:
         """[P,7] at points [P,3]: every level says how far the surface moves, the coarse ones where to parts are carried,
@@ -176,7 +180,7 @@ class RemeshBody(nn.Module):
         wished, farthest = moved[:, 1:4], min(self.settings.bound, FARTHEST_CARRIED)
         assert self._share is not None
         length = wished.square().sum(1, keepdim=True).clamp(min=1e-16).sqrt()
-        way = self._controls.level(wished / length)
+        way = self.controls.level(wished / length)
         return self._share[:, None] * farthest * torch.tanh(length / farthest) * way
 
     def _shift(self, moved: Tensor) -> Tensor:
@@ -193,6 +197,12 @@ class RemeshBody(nn.Module):
         if self._thin is None:
             self._thin = ThinEdges(self.grid, self.solid)
         return TAKEN_OFF * self._thin.back(crossings(sdf, self.grid.edges))
+
+    def _exactly(self, vertices: Tensor, sdf: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        grid = self.grid
+        positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
+        positions = positions + self._exactly_back(crossings(sdf, grid.edges))
+        return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
 
     def _exactly_back(self, found: Crossings) -> Tensor:
         """What puts every vertex exactly at its level, [N,3]."""

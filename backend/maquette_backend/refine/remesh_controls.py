@@ -12,7 +12,7 @@ from maquette_backend.refine.controls import Controls
 from maquette_backend.refine.finish import Mesh
 from maquette_backend.refine.placement import Placement
 from maquette_backend.refine.remesh import RemeshSettings
-from maquette_backend.refine.remesh_grid import lattice_cells
+from maquette_backend.refine.remesh_grid import GRID_SIDE, lattice_cells
 from maquette_backend.shape.field_controls import (
     FieldControls,
     floor_in_unit_space,
@@ -24,10 +24,8 @@ from maquette_backend.shape.ties import longest_side
 
 ANCHOR = 200.0
 """Weight of the mean squared displacement where ``stay_close`` is ½; as Keep Topology's."""
-GRID_SIDE = 1.24
-"""Of the whole grid, unit space."""
-SOLE = 0.25
-"""What ends up less than this share of a grid's cell above the floor stands on it."""
+STANDING = 1e-5
+"""What ends up less than this above the floor, in units of the longest side, stands on it."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,11 @@ def remesh_start(
     return RemeshStart(deeper, FieldControls(mirrors, masked, floor), height)
 
 
-def settled(mesh: Mesh, floor: float | None, placement: Placement, cell: float) -> tuple[Mesh, NDArray[np.float32]]:
-    """The finished mesh in unit space, and its positions [V,3] in object space: none below the floor, the soles on it.
-
-    ``cell`` is the grid's spacing.
-    """
+def settled(mesh: Mesh, floor: float | None, placement: Placement) -> tuple[Mesh, NDArray[np.float32]]:
+    """The finished mesh in unit space, and its positions [V,3] in object space: what stands on the floor exactly there."""
     positions = placement.to_object(mesh.positions)
     if floor is None:
         return mesh, positions
     rise = float(np.linalg.norm(np.linalg.inv(placement.unit_from_object)[2, :3]))  # of object z over one unit
-    positions[positions[:, 2] < floor + SOLE * cell * rise, 2] = np.float32(floor)
+    positions[positions[:, 2] < floor + STANDING * rise, 2] = np.float32(floor)
     return Mesh(placement.to_unit(positions), mesh.triangles, mesh.corner_uvs), positions

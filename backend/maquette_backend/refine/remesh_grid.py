@@ -21,6 +21,8 @@ DENSEST_CLASS = 128
 """Above this the whole grid is never made, only what lies near the surface."""
 SEEN_RADIUS = 0.6
 """In cells: a ball of this radius holds a lattice point wherever it lies (a BCC lattice's covering radius is √5/4)."""
+GRID_SIDE = 1.24
+"""Of the whole grid, unit space."""
 _LEAST_INWARD = 1e-4
 
 
@@ -55,7 +57,7 @@ def remesh_grid(
 ) -> RemeshGrid:
     """The band in which a surface that starts at ``solid`` and moves at most ``bound`` stays."""
     cells = lattice_cells(grid_class)
-    spacing = 1.24 / cells
+    spacing = GRID_SIDE / cells
     needed = SEEN_RADIUS * spacing
     thin = thin_places(solid, needed / (1 - inward_share), 0.5 * spacing)
     reach = bound + 1.5 * spacing
@@ -67,15 +69,15 @@ def remesh_grid(
     is_thin = sample >= 0
     extra = np.zeros(len(vertices))
     extra[is_thin] = _thickening(thin, needed, inward_share, spacing)[sample[is_thin]]
-    base = distance - torch.from_numpy(extra).float()
+    base = _within_grid(distance - torch.from_numpy(extra).float(), source.vertices, bound + 0.1 * spacing)
     edges = tet_edges(source.tets).edges
     half = _half_thickness(distance, edges, 2 * bound + spacing, spacing)
     half[torch.from_numpy(is_thin)] = torch.from_numpy(thin.half_thickness[sample[is_thin]]).float()
     inward = (inward_share * half).clamp(min=min(_LEAST_INWARD, bound), max=bound)
-    keep = base.abs() < reach
+    keep = _reached(base, edges, reach)
     used = _used_by(source, keep)
-    known = (base, torch.from_numpy(extra).float(), inward, torch.from_numpy(outward).float())
-    return _on_device(narrow_band(source, keep), *(values[used] for values in known), device)
+    thickened, away = torch.from_numpy(extra).float()[used], torch.from_numpy(outward).float()[used]
+    return _on_device(narrow_band(source, keep), base[used], thickened, inward[used], away, device)
 
 
 def _thickening(thin: ThinPlaces, needed: float, inward_share: float, spacing: float) -> NDArray[np.float64]:
@@ -107,7 +109,8 @@ def _along(vertices: Tensor, outward: Tensor, edges: Tensor) -> Tensor:
     edge = vertices.index_select(0, end) - vertices.index_select(0, start)
     length = edge.norm(dim=1, keepdim=True)
     one, other = (outward.index_select(0, each) for each in (start, end))
-    off = sum(((edge / length) * each).sum(1, keepdim=True).square() for each in (one, other)) / 2
+    across = ((edge / length) * torch.stack([one, other])).sum(2, keepdim=True)
+    off = across.square().mean(0)
     on_surface = ((one == 0).all(1) | (other == 0).all(1))[:, None]
     alike = torch.where(on_surface, 1.0, (one * other).sum(1, keepdim=True).clamp(min=0))
     return (alike * (1 - off).clamp(min=0)).sqrt() / length
@@ -132,6 +135,20 @@ def _used_by(source: TetGrid, keep: Tensor) -> Tensor:
     used = torch.zeros(len(source.vertices), dtype=torch.bool)
     used[source.tets[keep[source.tets].any(1)].reshape(-1)] = True
     return used
+
+
+def _within_grid(base: Tensor, vertices: Tensor, least: float) -> Tensor:
+    """``base`` [V], at least ``least`` on the grid's own border: what was thickened on a coarse grid does not grow out of
+    it, where its surface would have a hole."""
+    border = vertices.abs().amax(1) >= GRID_SIDE / 2 - 1e-6
+    return torch.where(border, base.clamp(min=least), base)
+
+
+def _reached(base: Tensor, edges: Tensor, reach: float) -> Tensor:
+    """Which vertices the surface can come to, bool [V]. Beside the opening of a badly broken mesh the signed distance is
+    a guess and may jump from far inside to far outside along an edge; there is a surface too, or it would have a border."""
+    crossed = edges[(base[edges] < 0).sum(1) == 1].reshape(-1)
+    return (base.abs() < reach).index_fill(0, crossed, True)
 
 
 def _half_thickness(base: Tensor, edges: Tensor, reach: float, spacing: float) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import trimesh
@@ -11,9 +13,12 @@ from numpy.typing import NDArray
 from maquette_backend.refine.finish import Mesh
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.shape.clean import is_closed, keep_parts, remove_degenerate, simplify_parts
-from maquette_backend.shape.manifold import is_edge_manifold, manifold, without_slivers
-from maquette_backend.shape.sdf import Solid, nearest_points
+from maquette_backend.shape.manifold import is_edge_manifold, manifold
+from maquette_backend.shape.reach import Reach, within
+from maquette_backend.shape.sdf import Solid, nearest_points, solid_of
+from maquette_backend.shape.slivers import without_slivers
 from maquette_backend.shape.start_parts import start_parts
+from maquette_backend.shape.symmetrise import is_mirrored, symmetrised
 
 FACE_BUDGET = 16_000
 """Triangles of a remeshed subject that has no budget of its own: fine enough for a 64-class grid, few enough to unwrap
@@ -21,6 +26,11 @@ in seconds."""
 SMOOTHING_STEPS = 10
 _LEAST_HEIGHT = 1e-5
 """Of a delivered triangle, in units of the longest side."""
+SOLE = 0.25
+"""What ends up less than this share of a grid's cell above a locked floor stands on it."""
+MEANT = 5e-3
+"""A start this near to its own mirror image, in units of the longest side, is meant to be symmetric."""
+_TRIES = 4
 _LOST_PART_CLASS = 48
 """The grid on which a part that came to nothing is found again, by itself."""
 
@@ -29,14 +39,53 @@ Triangles = NDArray[np.integer]
 
 
 def delivered(body: RemeshBody, start: Mesh, triangle_budget: int) -> Mesh:
-    """What the artist gets of ``body``, which began as ``start``: at most ``triangle_budget`` triangles (0: FACE_BUDGET)."""
+    """What the artist gets of ``body``, which began as ``start``: at most ``triangle_budget`` triangles (0: FACE_BUDGET),
+    no point farther from the start than the bound, and its own mirror image where that is locked and the start is."""
     positions, triangles = sound(*body.delivered())
     spacing = body.grid.grid.spacing
     positions = evened(positions, triangles, body.solid, spacing)
     positions, triangles = with_every_part(positions, triangles, start)
-    positions, triangles = simplify_parts(positions, triangles, triangle_budget or FACE_BUDGET)
+    mirrors = tuple(each for each in body.controls.mirrors if is_mirrored(start.positions, start.triangles, each, MEANT))
+    budget = triangle_budget or FACE_BUDGET
+    positions, triangles = simplified(positions, triangles, budget, mirrors)
     positions, triangles = without_slivers(positions, triangles, _LEAST_HEIGHT)
+    positions = body.controls.standing(positions, SOLE * spacing)
+    reach = reach_of(body, start)
+    positions = within(positions, triangles, reach, body.controls.rooted)
+    positions, triangles = without_slivers(positions, triangles, _LEAST_HEIGHT)
+    if mirrors:
+        positions, triangles = sound(*symmetrised(positions, triangles, mirrors, reach.on_both_sides(mirrors)))
     return Mesh(positions.astype(np.float32), triangles.astype(np.int32))
+
+
+def simplified(
+    positions: Positions, triangles: Triangles, budget: int, mirrors: Sequence[NDArray[np.float64]]
+) -> tuple[Positions, Triangles]:
+    """At most about ``budget`` triangles, and of those that are symmetric no more either: a cut makes new ones."""
+    if not mirrors:
+        return simplify_parts(positions, triangles, budget)
+    target, found = budget, (positions, triangles)
+    for _ in range(_TRIES):
+        found = sound(*symmetrised(*simplify_parts(positions, triangles, target), mirrors))
+        if len(found[1]) <= budget:
+            break
+        target = max(4, target - 2 * (len(found[1]) - budget))
+    return found
+
+
+def reach_of(body: RemeshBody, start: Mesh) -> Reach:
+    """How far ``body``'s surface may be from ``start``: the strength's bound, times the mask's share."""
+    controls, bound = body.controls, body.settings.bound
+    solid = body.solid if controls.floor is None else solid_of(start.positions, start.triangles)
+    closing = None
+    if solid.is_open:
+        positions, triangles = body.unmoved()
+        closing = positions.astype(np.float64), triangles.astype(np.int64)
+
+    def limit(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return bound * controls.share(torch.from_numpy(points)).numpy()
+
+    return Reach(solid, (start.positions.astype(np.float64), start.triangles.astype(np.int64)), closing, limit)
 
 
 def sound(positions: Positions, triangles: Triangles) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

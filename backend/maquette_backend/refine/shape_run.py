@@ -114,7 +114,7 @@ class ShapeRun:
         body = RemeshBody(mesh.positions, mesh.triangles, settings, self.prior.settings.device, begun.controls)
         self._refined(body, color)
         found = delivered(body, start, subject.triangle_budget)
-        return settled(found, begun.floor, self.placement, body.grid.grid.spacing)
+        return settled(found, begun.floor, self.placement)
 
     def _refined(self, body: Body, color: ColorField) -> None:
         """The geometry stage, in place."""

@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .adjacency import parts
-from .manifold import is_edge_manifold, manifold, without_slivers
+from .manifold import is_edge_manifold, manifold
+from .slivers import without_slivers
 
 Vertices = NDArray[np.float32]
 Triangles = NDArray[np.int32]

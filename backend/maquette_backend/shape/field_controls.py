@@ -48,13 +48,13 @@ class FieldControls:
         if self.masked is None:
             return torch.ones(len(points), device=points.device, dtype=points.dtype)
         places = points.detach().cpu().double().numpy()
-        found = [_share_at(_moved(places, image), *self.masked) for image in self._images()]
+        found = [_share_at(_moved(places, image), *self.masked) for image in self.images()]
         return torch.from_numpy(np.min(found, axis=0)).to(points)
 
     def even(self, field: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
         """Values [P,1+3n] of ``field`` at points [P,3], the mean over their mirror images: a scalar, and n vectors that
         are mirrored with them."""
-        images = self._images()
+        images = self.images()
         if len(images) == 1:
             return field(points)
         total: Tensor | None = None
@@ -81,7 +81,23 @@ class FieldControls:
         up = torch.from_numpy(self.floor.up).to(points)
         return torch.maximum(sdf, self.floor.height - points @ up)
 
-    def _images(self) -> list[NDArray[np.float64]]:
+    def standing(self, points: Points, thickness: float) -> NDArray[np.float64]:
+        """Points [P,3] with those below the floor, or less than ``thickness`` above it, put on it."""
+        if self.floor is None:
+            return points.astype(np.float64)
+        above = points @ self.floor.up - self.floor.height
+        return points - np.where(above < thickness, above, 0.0)[:, None] * self.floor.along
+
+    def rooted(self, points: NDArray[np.float64], motion: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``motion`` [P,3] of points [P,3]: along the floor for those on it, and none of the others through it."""
+        if self.floor is None:
+            return motion
+        above = points @ self.floor.up - self.floor.height
+        rise = motion @ self.floor.up
+        allowed = np.where(above < 1e-6, 0.0, np.maximum(rise, -above))
+        return motion + (allowed - rise)[:, None] * self.floor.along
+
+    def images(self) -> list[NDArray[np.float64]]:
         """Every product of the mirrors, the identity first, [4,4] each."""
         chosen = (subset for n in range(len(self.mirrors) + 1) for subset in itertools.combinations(self.mirrors, n))
         return [_product(subset) for subset in chosen]

@@ -1,4 +1,4 @@
-"""Closed triangle meshes in which every edge lies between exactly two triangles, and no triangle is a line."""
+"""Closed triangle meshes in which every edge lies between exactly two triangles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from scipy.sparse.csgraph import connected_components
 Vertices = NDArray[np.float32]
 Triangles = NDArray[np.int32]
 
-LEAST_HEIGHT = 1e-6
-"""A triangle lower than this, in the mesh's unit, is a line."""
-_ROUNDS = 12
-
 
 def is_edge_manifold(triangles: NDArray[np.integer]) -> bool:
     """Whether no directed edge occurs twice: with ``clean.is_closed``, two triangles at every edge, wound alike."""
@@ -24,7 +20,8 @@ def manifold(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> 
     """A closed mesh cut apart where more than two triangles meet at an edge, or two fans at a vertex.
 
     Triangles at an edge are paired, one of each direction; corners joined through pairs stay one vertex, the others
-    become vertices at the same place. Geometry does not change, and the mesh stays closed.
+    become vertices at the same place. Where one fan meets an edge twice, that edge is halved, once for each pair.
+    Geometry does not change, and the mesh stays closed.
     """
     if len(triangles) == 0:
         return vertices.astype(np.float32), triangles.astype(np.int32)
@@ -36,7 +33,33 @@ def manifold(vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> 
     links = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(count, count))
     _, label = connected_components(links, directed=False)
     _, first = np.unique(label, return_index=True)
-    return vertices[triangles.reshape(-1)[first]].astype(np.float32), label.reshape(-1, 3).astype(np.int32)
+    cut, faces = vertices[triangles.reshape(-1)[first]].astype(np.float32), label.reshape(-1, 3).astype(np.int32)
+    again = _met_again(faces, forward, backward)
+    return manifold(*_halved(cut, faces, np.stack([forward[again], backward[again]], 1))) if again else (cut, faces)
+
+
+def _met_again(triangles: Triangles, forward: NDArray[np.int64], backward: NDArray[np.int64]) -> list[int]:
+    """Pairs whose edge another pair has already, no two of them of one triangle."""
+    _, first = np.unique(_directed(triangles)[forward], return_index=True)
+    chosen: list[int] = []
+    touched: set[int] = set()
+    for pair in np.setdiff1d(np.arange(len(forward)), first).tolist():
+        faces = {int(forward[pair]) // 3, int(backward[pair]) // 3}
+        if touched.isdisjoint(faces):
+            touched |= faces
+            chosen.append(pair)
+    return chosen
+
+
+def _halved(vertices: Vertices, triangles: Triangles, pairs: NDArray[np.int64]) -> tuple[Vertices, Triangles]:
+    """Both triangles at each pair [P,2] of half edges cut in two, through a new vertex in the middle of the edge."""
+    face, side = pairs // 3, pairs % 3
+    a, b, c = (triangles[face, (side + k) % 3] for k in range(3))
+    middle = np.broadcast_to(len(vertices) + np.arange(len(pairs))[:, None], a.shape)
+    kept = np.delete(triangles, face.reshape(-1), axis=0)
+    new = np.concatenate([np.stack(each, -1).reshape(-1, 3) for each in ((a, middle, c), (middle, b, c))])
+    points = ((vertices[a[:, 0]] + vertices[b[:, 0]]) / 2).astype(np.float32)
+    return np.concatenate([vertices, points]), np.concatenate([kept, new]).astype(np.int32)
 
 
 def _paired(vertices: NDArray[np.floating], faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -84,105 +107,6 @@ def _angle_round(
     y = np.cross(axis, x)
     toward = p[np.roll(faces, -2, axis=1).reshape(-1)] - p[low]
     return np.arctan2((toward * y).sum(1), (toward * x).sum(1))
-
-
-def without_slivers(
-    vertices: NDArray[np.floating], triangles: NDArray[np.integer], least_height: float = LEAST_HEIGHT
-) -> tuple[Vertices, Triangles]:
-    """A manifold mesh whose triangles lower than ``least_height`` are collapsed (short ones) or flipped away (those with
-    a corner on the opposite side); it stays manifold. Few are expected."""
-    v, f = vertices.astype(np.float64), triangles.astype(np.int64)
-    for _ in range(_ROUNDS):
-        height, longest, shortest = _heights(v, f)
-        bad = np.flatnonzero(height < least_height)
-        if len(bad) == 0:
-            break
-        f = _mended(v, f, bad, longest, shortest)
-    used, index = np.unique(f, return_inverse=True)
-    return v[used].astype(np.float32), index.reshape(-1, 3).astype(np.int32)
-
-
-def _heights(
-    v: NDArray[np.float64], f: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Each triangle's height over its longest side, which side that is, and which is the shortest; [F] each."""
-    p = v[f].astype(np.float32).astype(np.float64)
-    length = np.linalg.norm(np.roll(p, -1, axis=1) - p, axis=2)
-    area = np.linalg.norm(np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]), axis=1)
-    return area / np.maximum(length.max(axis=1), 1e-300), length.argmax(axis=1), length.argmin(axis=1)
-
-
-def _mended(
-    v: NDArray[np.float64],
-    f: NDArray[np.int64],
-    bad: NDArray[np.int64],
-    longest: NDArray[np.int64],
-    shortest: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """One round: every bad triangle that no earlier change of the round has touched."""
-    beside: dict[tuple[int, int], int] = {}
-    round_vertex: dict[int, list[int]] = {}
-    for face in _two_rings(f, bad, len(v)).tolist():
-        corners = f[face].tolist()
-        for k in range(3):
-            beside[corners[k], corners[(k + 1) % 3]] = face
-            round_vertex.setdefault(corners[k], []).append(face)
-    f, gone, touched = f.copy(), np.zeros(len(f), bool), np.zeros(len(f), bool)
-    for face in bad.tolist():
-        near = {n for corner in f[face].tolist() for n in round_vertex[corner]}
-        if touched[list(near)].any():
-            continue
-        a, b = int(f[face, shortest[face]]), int(f[face, (shortest[face] + 1) % 3])
-        lone = np.linalg.norm(v[a] - v[b]) < 0.1 * np.linalg.norm(
-            v[f[face, longest[face]]] - v[f[face, (longest[face] + 1) % 3]]
-        )
-        done = (lone and _collapse(v, f, gone, a, b, round_vertex)) or _flip(f, face, int(longest[face]), beside)
-        done = done or _collapse(v, f, gone, a, b, round_vertex)
-        if done:
-            touched[list(near)] = True
-    return f[~gone]
-
-
-def _two_rings(f: NDArray[np.int64], faces: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """All triangles at a vertex of a triangle that touches one of ``faces``: no mending looks or reaches farther."""
-    for _ in range(2):
-        near = np.zeros(count, bool)
-        near[f[faces].reshape(-1)] = True
-        faces = np.flatnonzero(near[f].any(axis=1))
-    return faces
-
-
-def _collapse(
-    v: NDArray[np.float64],
-    f: NDArray[np.int64],
-    gone: NDArray[np.bool_],
-    a: int,
-    b: int,
-    round_vertex: dict[int, list[int]],
-) -> bool:
-    """Vertex b onto a, where their only common neighbours are those of the two triangles between them."""
-    around_a = {n for face in round_vertex[a] for n in f[face].tolist()}
-    around_b = {n for face in round_vertex[b] for n in f[face].tolist()}
-    between = [face for face in round_vertex[b] if a in f[face]]
-    if len((around_a & around_b) - {a, b}) != 2 or len(between) != 2 or len(around_a | around_b) < 5:
-        return False
-    for face in round_vertex[b]:
-        f[face][f[face] == b] = a
-    gone[between] = True
-    return True
-
-
-def _flip(f: NDArray[np.int64], face: int, side: int, beside: dict[tuple[int, int], int]) -> bool:
-    """Turn the longest side of a triangle so that it joins the two opposite corners, unless they are joined already."""
-    a, b, c = (int(f[face, (side + k) % 3]) for k in range(3))
-    other = beside.get((b, a))
-    if other is None:
-        return False
-    d = next(int(n) for n in f[other] if n not in (a, b))
-    if d == c or (c, d) in beside or (d, c) in beside:
-        return False
-    f[face], f[other] = (a, d, c), (d, b, c)
-    return True
 
 
 def _directed(triangles: NDArray[np.integer]) -> NDArray[np.int64]:

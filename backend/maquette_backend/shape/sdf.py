@@ -57,7 +57,10 @@ def solid_of(
 
 
 class Winding:
-    """Generalised winding number of one soup, prepared: 1 inside a closed outward surface, 0 outside."""
+    """Generalised winding number of one soup, prepared: 1 inside a closed outward surface, 0 outside.
+
+    Beyond the soup's bounds nothing is inside, though a face wound against the others makes a number of ½ and more there.
+    """
 
     def __init__(self, vertices: Points, triangles: Triangles) -> None:
         corners = vertices[triangles.reshape(-1)]
@@ -67,7 +70,11 @@ class Winding:
 
     def __call__(self, points: Points) -> Points:
         """[P] of points [P,3]."""
-        return np.asarray(self._hierarchy.winding_number(points)) if len(points) else np.zeros(0)
+        if len(points) == 0:
+            return np.zeros(0)
+        number = np.asarray(self._hierarchy.winding_number(points))
+        beyond = ((points < self.low) | (points > self.high)).any(axis=1)
+        return np.where(beyond & (number >= 0.5), 0.0, number)
 
 
 class Solid:

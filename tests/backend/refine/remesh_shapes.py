@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from maquette_backend.shape import bcc, marching_tets
 from maquette_backend.shape.clean import remove_degenerate
-from maquette_backend.shape.manifold import manifold, without_slivers
+from maquette_backend.shape.manifold import manifold
+from maquette_backend.shape.slivers import without_slivers
 from numpy.typing import NDArray
 from refine_shapes import Positions, Triangles, boxes
 from torch import Tensor
@@ -137,3 +138,11 @@ def level(distance: Distance, cells: int = 40) -> tuple[Positions, Triangles]:
     positions, triangles = marching_tets.extract(grid.vertices, distance(grid.vertices), grid.tets, edges)
     found: NDArray[np.float32] = positions.numpy()
     return without_slivers(*manifold(*remove_degenerate(found, triangles.numpy().astype(np.int32), 1e-4)), 1e-5)
+
+
+def broken_cube() -> tuple[Positions, Triangles]:
+    """Open at the top, one side inside out, a slanting wall within, two triangles without area, four vertices doubled."""
+    corners = [(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]
+    quads = [(2, 3, 1, 0), (2, 3, 7, 6), (6, 7, 5, 4), (4, 5, 1, 0), (2, 6, 4, 0), (0, 3, 7, 4), (8, 9, 0, 1)]
+    triangles = [corner for a, b, c, d in quads for corner in ((a, b, c), (a, c, d))]
+    return np.array(corners + corners[:4], np.float32), np.array(triangles, np.int32)

@@ -110,3 +110,19 @@ def test_a_small_class_has_no_coarser_one() -> None:
     before = body.grid
     body.at(0.0)
     assert body.grid is before
+
+
+@pytest.mark.parametrize("grid_class", [16, 48])
+@pytest.mark.parametrize("push", [0.0, -1e4])
+def test_a_broken_box_becomes_a_closed_solid(grid_class: int, push: float) -> None:
+    """However coarse the grid: what is thickened does not grow out of it, and nothing is inside beyond the box."""
+    broken = remesh_shapes.broken_cube()
+    body = RemeshBody(*broken, RemeshSettings(grid_class=grid_class, bound=BOUND))
+    with torch.no_grad():
+        for each in body.field.levels:
+            each[:, 0] = push
+    mesh = delivered(body, Mesh(*broken), 0)
+    assert is_closed(mesh.triangles)
+    assert is_edge_manifold(mesh.triangles)
+    assert 0.5 < volume(mesh.positions, mesh.triangles) < 1.5
+    assert np.abs(mesh.positions).max() < 0.62

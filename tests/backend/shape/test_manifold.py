@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from maquette_backend.shape.clean import areas, is_closed
-from maquette_backend.shape.manifold import is_edge_manifold, manifold, without_slivers
+from maquette_backend.shape.manifold import is_edge_manifold, manifold
+from maquette_backend.shape.slivers import without_slivers
 from numpy.typing import NDArray
+
+from tests.backend.render.surfaces import sphere
 
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
 Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -48,6 +51,24 @@ def test_a_sound_mesh_stays_as_it_is() -> None:
     assert len(got[0]) == 4
     np.testing.assert_allclose(got[0][got[1]], v[f])
     np.testing.assert_array_equal(without_slivers(v, f)[1], f)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_ball_welded_at_random_is_cut_apart(seed: int) -> None:
+    """So many welds that one fan meets an edge twice, where cutting alone does not help."""
+    positions, triangles = sphere(6)
+    random = np.random.default_rng(seed)
+    into = np.arange(len(positions))
+    for a, b in random.integers(len(positions), size=(40, 2)):
+        into[into == into[a]] = into[b]
+    faces = into[triangles.numpy()]
+    faces = faces[[len(set(face)) == 3 for face in faces.tolist()]]
+    assert is_closed(faces)
+    v = positions.numpy().astype(float)
+    cut_v, cut_f = manifold(v, faces)
+    assert is_closed(cut_f)
+    assert is_edge_manifold(cut_f)
+    assert volume(cut_v, cut_f) == pytest.approx(volume(v, faces), abs=1e-5)
 
 
 def test_an_open_mesh_is_refused() -> None:

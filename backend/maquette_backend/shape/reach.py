@@ -1,0 +1,169 @@
+"""How far from the surface it began as a new surface may be, at its vertices and between them, and its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .field_controls import FieldControls
+from .sdf import Solid, nearest_points
+from .symmetrise import reflected
+
+Points = NDArray[np.float64]
+Triangles = NDArray[np.int64]
+
+BETWEEN = 5e-4
+"""What the inside of a triangle may be past the limit, in the mesh's unit, before its corners are moved for it."""
+_ROUNDS, _PATIENCE = 16, 4
+_COARSE, _FINE = 0.02, 0.004
+"""How closely a triangle's inside is looked at, in the mesh's unit: first everywhere, then where it may be too far."""
+_FEWEST, _MOST = 2, 64
+"""Into so many parts a triangle's side is divided for that."""
+_TURNED = 0.3
+"""Least cosine between a triangle's normals before and after one round."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A start surface, and the farthest that a new one may be from it."""
+
+    solid: Solid
+    """Of the start: all that can be seen of it."""
+    everything: tuple[Points, Triangles]
+    """The start's positions [V,3] and triangles [F,3], hidden ones too: near those is near enough."""
+    closing: tuple[Points, Triangles] | None
+    """A surface that closes what was open, where it was."""
+    limit: Callable[[Points], Points]
+    """[P] ≥ 0 of places [P,3]: that of the start's nearest point."""
+
+    def excess(self, points: Points) -> tuple[Points, Points]:
+        """By how much points [P,3] are too far away, [P], negative where they are not; and the unit way back, [P,3]."""
+        distance, outward = self.solid.to_surface(points)
+        away, back = np.abs(distance), -np.sign(distance)[:, None] * outward
+        limit = self.limit(points)
+        for positions, triangles in (self.everything, *([] if self.closing is None else [self.closing])):
+            far = np.flatnonzero(away > limit)
+            gap, _, place = nearest_points(np.ascontiguousarray(points[far]), positions, triangles)
+            nearer = gap < away[far]
+            mine = far[nearer]
+            away[mine] = gap[nearer]
+            back[mine] = (place[nearer] - points[mine]) / np.maximum(gap[nearer], 1e-12)[:, None]
+        return away - limit, back
+
+    def clamped(self, points: Points) -> Points:
+        """Points [P,3], each within its limit: straight back to the nearest point of the start."""
+        too_far, back = self.excess(points)
+        return points + np.maximum(too_far, 0)[:, None] * back
+
+    def on_both_sides(self, mirrors: Sequence[NDArray[np.float64]]) -> Callable[[Points], Points]:
+        """What clamps points [P,3] so that their images under ``mirrors`` are within the limit as well, though the start
+        be a little askew."""
+        images = FieldControls(tuple(mirrors)).images()
+
+        def settle(points: Points) -> Points:
+            for _ in range(3):
+                for image in images:  # its own inverse
+                    points = reflected(self.clamped(reflected(points, image)), image)
+            return points
+
+        return settle
+
+
+def within(
+    positions: NDArray[np.floating],
+    triangles: NDArray[np.integer],
+    reach: Reach,
+    along: Callable[[Points, Points], Points] = lambda _, motion: motion,
+) -> Points:
+    """Positions [V,3] of the surface with every vertex within ``reach``, and the triangles' inside nearly so.
+
+    Corners of a triangle whose inside is too far away (one that bridges a dent, or cuts a corner) are moved by the least
+    that takes it back, unless that turns a triangle over. ``along`` (positions, motion [V,3]) says what of a motion is
+    allowed where.
+    """
+    faces = triangles.astype(np.int64)
+    placed = reach.clamped(positions.astype(np.float64))
+    open_faces = _suspect(placed, faces, reach)
+    counts: list[int] = []
+    while len(counts) < _ROUNDS:
+        motion, open_faces = _pull(placed, faces, open_faces, reach)
+        counts.append(len(open_faces))
+        if len(open_faces) == 0 or (len(counts) > _PATIENCE and counts[-1] > 0.95 * counts[-1 - _PATIENCE]):
+            break
+        moved = reach.clamped(placed + along(placed, motion))
+        moved = _unturned(placed, moved, faces)
+        changed = (moved != placed).any(axis=1)
+        touched = changed[faces].any(axis=1)
+        touched[open_faces] = True
+        placed, open_faces = moved, np.flatnonzero(touched)
+    return reach.clamped(placed)
+
+
+def _suspect(placed: Points, faces: Triangles, reach: Reach) -> NDArray[np.int64]:
+    """Triangles [N] whose inside may be too far away: no point of one is farther from the start than its corners by more
+    than it is from them."""
+    distance, _ = reach.solid.to_surface(placed)
+    limit = reach.limit(placed)
+    room = (limit - np.abs(distance))[faces].min(axis=1)
+    sides = np.linalg.norm(placed[faces] - placed[np.roll(faces, 1, axis=1)], axis=2)
+    held = (limit[faces] == 0).all(axis=1)  # on the start already, as nearly as triangles can be
+    return np.flatnonzero((sides.max(axis=1) / np.sqrt(3) > room) & ~held)
+
+
+def _pull(placed: Points, faces: Triangles, chosen: NDArray[np.int64], reach: Reach) -> tuple[Points, NDArray[np.int64]]:
+    """The motion [V,3] that takes the inside of the ``chosen`` triangles back, and those of them that need it."""
+    owner, weights, too_far, back = _looked_at(placed, faces, chosen, reach, _COARSE)
+    near = np.unique(owner[too_far > -_COARSE])  # no distance changes faster than the place
+    owner, weights, too_far, back = _looked_at(placed, faces, near, reach, _FINE)
+    bad = too_far > BETWEEN
+    owner, weights, too_far, back = owner[bad], weights[bad], too_far[bad], back[bad]
+    # least squares: corners move by their share, so that the point itself moves by its excess
+    share = weights / (weights**2).sum(axis=1, keepdims=True)
+    urgency = weights * too_far[:, None]
+    total, count = np.zeros_like(placed), np.zeros(len(placed))
+    for corner in range(3):
+        vertex = faces[owner, corner]
+        np.add.at(total, vertex, (urgency[:, corner] * share[:, corner] * too_far)[:, None] * back)
+        np.add.at(count, vertex, urgency[:, corner])
+    return total / np.maximum(count, 1e-300)[:, None], np.unique(owner)
+
+
+def _looked_at(
+    placed: Points, faces: Triangles, chosen: NDArray[np.int64], reach: Reach, step: float
+) -> tuple[NDArray[np.int64], Points, Points, Points]:
+    """Points ``step`` apart inside and on the sides of triangles: which one each is of [P], its weights [P,3], its excess
+    [P] and its way back [P,3]."""
+    corners = placed[faces[chosen]]
+    sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    parts = np.clip(np.ceil(sides / step), _FEWEST, _MOST).astype(np.int64)
+    owners, weights = [np.zeros(0, np.int64)], [np.zeros((0, 3))]
+    for number in np.unique(parts).tolist():
+        lattice = np.array([(i, j, number - i - j) for i in range(number + 1) for j in range(number + 1 - i)]) / number
+        lattice = lattice[lattice.max(axis=1) < 1]
+        mine = chosen[parts == number]
+        owners.append(np.repeat(mine, len(lattice)))
+        weights.append(np.tile(lattice, (len(mine), 1)))
+    owner, weight = np.concatenate(owners), np.concatenate(weights)
+    return owner, weight, *reach.excess(np.einsum("pk,pkx->px", weight, placed[faces[owner]]))
+
+
+def _unturned(placed: Points, moved: Points, faces: Triangles) -> Points:
+    """``moved``, but as ``placed`` at the corners of triangles that the motion would fold."""
+    before = _normals(placed, faces)
+    for _ in range(4):
+        after = _normals(moved, faces)
+        lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+        folded = (before * after).sum(axis=1) < _TURNED * lengths
+        if not folded.any():
+            break
+        moved = moved.copy()
+        moved[faces[folded]] = placed[faces[folded]]
+    return moved
+
+
+def _normals(positions: Points, faces: Triangles) -> Points:
+    a, b, c = np.moveaxis(positions[faces], 1, 0)
+    return np.cross(b - a, c - a)
