@@ -9,10 +9,14 @@ from collections.abc import Collection, Iterator, Sequence
 from . import limits
 from .codec import Envelope, encode
 from .errors import ErrorCode, MaquetteError, ProtocolError
+from .guidance_checks import check_guidance
 from .messages import SubmitJob
 from .paint_checks import check_lighting, check_paint
-from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, Guidance, MeshRef, Recipe, Stages, Subject
+from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, MeshRef, Recipe, Stages, Subject
 from .value_checks import check_matrix, check_name, check_range, check_ref, invalid
+
+UPSCALES = (1, 2, 4)
+"""What ``Subject.upscale`` may be."""
 
 
 def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
@@ -43,7 +47,7 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
         check_matrix(context.name, context.world_from_object)
     _check_rig(recipe.rig)
     _check_stages(recipe.stages)
-    _check_guidance(recipe.guidance)
+    check_guidance(recipe.guidance)
     check_lighting(recipe.lighting)
     if recipe.prior not in known_priors:
         known = ", ".join(sorted(known_priors)) or "none"
@@ -93,6 +97,7 @@ def _check_subject(subject: Subject) -> None:
     check_range(
         f"The texture size of “{name}”", subject.texture_size, limits.MIN_TEXTURE_SIZE, limits.MAX_TEXTURE_SIZE
     )
+    _check_upscale(subject)
     check_range(f"“Stay close” of “{name}”", subject.stay_close, 0, 1)
     if subject.triangle_budget != 0:
         budget = f"The triangle budget of “{name}”"
@@ -101,6 +106,19 @@ def _check_subject(subject: Subject) -> None:
     _check_mesh_ref(name, subject.mesh)
     _check_controls(subject)
     check_paint(subject)
+
+
+def _check_upscale(subject: Subject) -> None:
+    name, times = subject.name, subject.upscale
+    if times not in UPSCALES:
+        known = ", ".join(map(str, UPSCALES))
+        raise invalid(f"The upscaling of “{name}” is {times}.", f"Choose one of: {known}.")
+    side = times * subject.texture_size
+    if side > limits.MAX_TEXTURE_SIZE:
+        raise invalid(
+            f"The texture of “{name}”, {subject.texture_size} pixels upscaled {times} times, would have {side}.",
+            f"Choose a smaller texture or upscaling; the limit is {limits.MAX_TEXTURE_SIZE}.",
+        )
 
 
 def _check_controls(subject: Subject) -> None:
@@ -209,9 +227,3 @@ def _check_stages(stages: Stages) -> None:
     )
     for what, value, low, high in bounds:
         check_range(f"The number for {what}", value, low, high)
-
-
-def _check_guidance(guidance: Guidance) -> None:
-    for what, scale in (("geometry", guidance.geometry_scale), ("appearance", guidance.appearance_scale)):
-        if scale is not None:
-            check_range(f"The guidance scale for {what}", scale, 0, 1000)

@@ -20,6 +20,9 @@ RECIPE_FORMAT = 1
 Mode = Literal["keep_topology", "remesh", "texture_only"]
 MaterialKind = Literal["color", "pbr"]
 LampKind = Literal["sun", "point"]
+Method = Literal["sds", "csd", "vsd", "ism", "sjc"]
+Weighting = Literal["method", "one_minus_alpha_bar", "uniform", "fantasia_early", "fantasia_late", "fantasia_switch"]
+TimeChange = Literal["linear", "switch", "square_root"]
 Matrix4 = tuple[
     float, float, float, float, float, float, float, float,
     float, float, float, float, float, float, float, float,
@@ -115,6 +118,8 @@ class Subject:
     painted_triangles: ArrayRef | None = None
     """u1 [triangles]: 1 where texels may change, 0 where they are kept (other material slots, unselected faces).
     In ``texture_only`` the vertex ``mask`` masks the texture in the same way."""
+    upscale: int = 1
+    """1, 2 or 4: the images that come back are so many times ``texture_size`` on a side, enlarged when all steps are done."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +180,24 @@ class CameraRig:
 
 
 @dataclass(frozen=True)
+class Times:
+    """The diffusion times a stage draws from: fractions of the prior's noise schedule, 0 clean and 1 pure noise."""
+
+    start: tuple[float, float] = (0.02, 0.98)
+    """Lowest and highest where the stage begins."""
+    end: tuple[float, float] = (0.02, 0.98)
+    """The same where it ends."""
+    change: TimeChange = "linear"
+    """``linear``: both bounds move evenly. ``switch``: at once, at ``Guidance.switch_at``. ``square_root``: one time a step,
+    from the highest of ``start`` to the lowest of ``end``, as the square root of progress (HiFA)."""
+
+
+@dataclass(frozen=True)
 class Guidance:
-    """How a prior's score becomes a gradient. ``None`` means the prior's own recommended value."""
+    """How a prior's score becomes a gradient. ``None`` means the prior's own recommended value.
+
+    Named combinations from the literature are in ``presets``.
+    """
 
     geometry_scale: float | None = None
     """Classifier-free guidance scale while geometry is refined."""
@@ -184,6 +205,29 @@ class Guidance:
     """Classifier-free guidance scale while appearance is refined."""
     view_dependent_prompts: bool = True
     """Add "front / side / back view" where the prior was not itself trained on cameras."""
+    method: Method = "sds"
+    """The way of distilling. ``vsd`` needs a prior that lets adapters into its network."""
+    rescale: float = 0.5
+    """0..1: how much of the guided estimate's contrast is pulled back to the unguided one's."""
+    geometry_times: Times | None = None
+    appearance_times: Times | None = None
+    geometry_weighting: Weighting = "method"
+    """What a diffusion time counts for; ``method``: as the method's paper has it. So for ``appearance_weighting``."""
+    appearance_weighting: Weighting = "method"
+    switch_at: float = 0.5
+    """0..1, share of a stage: where times that ``switch`` and the weighting ``fantasia_switch`` change."""
+    perp_neg: bool = False
+    """Push sides that are not seen away (Perp-Neg). For priors that take no camera; not with ``csd``."""
+    image_loss: float = 0.0
+    """0..1: what the distance in the picture itself counts for besides the one in the prior's encoding (HiFA)."""
+    cg_lora: bool = False
+    """Adapters in the prior's cross-attention that hear the camera (X-Dreamer). They learn from what has a weight below."""
+    cg_lora_denoising: float = 0.0
+    """Weight of the renders' own denoising loss; 0: off. It teaches ``cg_lora`` and moves nothing else."""
+    ama: float = 0.0
+    """Weight of attention-mask alignment; 0: off. It teaches ``cg_lora`` and moves nothing else."""
+    ama_start: float = 0.0
+    """0..1, share of a stage before ``cg_lora`` begins to learn."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from maquette_protocol.recipe import (
     Stages,
     Subject,
     SurfaceMaps,
+    Times,
 )
 
 JOB = "0123456789abcdef" * 2
@@ -85,6 +86,16 @@ PAINTED_SCENE = replace(
     scene_prompt="a café at night",
 )
 """Everything that version 1.3 added to a recipe."""
+GUIDED = replace(
+    RECIPE,
+    subjects=(replace(RECIPE.subjects[0], upscale=4),),
+    guidance=Guidance(
+        7.5, 50.0, False, "vsd", 0.25, Times((0.1, 0.98), (0.1, 0.5), "switch"), Times((0.5, 0.9), (0.02, 0.3), "square_root"),
+        "uniform", "fantasia_switch", 0.2, perp_neg=True, image_loss=0.01, cg_lora=True, cg_lora_denoising=0.5, ama=0.1,
+        ama_start=0.375,
+    ),
+)  # fmt: skip
+"""Everything that version 1.4 added to a recipe."""
 
 CHUNK = np.arange(5, dtype=np.uint8)
 PREVIEW_ARRAYS = {

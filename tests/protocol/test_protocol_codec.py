@@ -18,10 +18,10 @@ from maquette_protocol.codec import HEADER, MAGIC, Envelope, decode, encode
 from maquette_protocol.errors import ErrorCode, ProtocolError
 from maquette_protocol.messages import Error, JobProgress, Ping, Preview, PutChunk, SubmitJob
 from maquette_protocol.version import MAJOR
-from protocol_samples import HASH, JOB, PAINTED_SCENE, SAMPLES, SUBJECT
+from protocol_samples import GUIDED, HASH, JOB, PAINTED_SCENE, SAMPLES, SUBJECT
 
-FULL = Envelope(SubmitJob(JOB, PAINTED_SCENE), 11)
-FRAMES = [[bytes(frame) for frame in encode(sample)] for sample in (*SAMPLES, FULL)]
+FULL = tuple(Envelope(SubmitJob(JOB, recipe), 11) for recipe in (PAINTED_SCENE, GUIDED))
+FRAMES = [[bytes(frame) for frame in encode(sample)] for sample in (*SAMPLES, *FULL)]
 PREVIEW = Preview(JOB, SUBJECT, "geometry", 1, 1)
 
 arrays = st.sampled_from(limits.DTYPES).flatmap(

@@ -17,7 +17,7 @@ DOCUMENT = (Path(__file__).parents[2] / "protocol" / "PROTOCOL.md").read_text(en
 PARTS = (
     recipe.ArrayRef, recipe.MeshRef, messages.SubjectResult, messages.SurfaceOrigin, messages.PromptReading, messages.JobSummary,
     recipe.Subject, recipe.Locks, recipe.SurfaceMaps, recipe.ContextObject, recipe.Lamp, recipe.Lighting,
-    recipe.Camera, recipe.CameraRig, recipe.Guidance, recipe.Stages, recipe.Recipe,
+    recipe.Camera, recipe.CameraRig, recipe.Guidance, recipe.Times, recipe.Stages, recipe.Recipe,
 )  # fmt: skip
 
 
@@ -70,7 +70,10 @@ def test_parts() -> None:
     assert _documented("5. Parts of messages") == [(part.__name__, _fields(part)) for part in PARTS]
 
 
-@pytest.mark.parametrize("choices", [messages.JobState, messages.Stage, messages.Verdict, recipe.Mode, recipe.MaterialKind, recipe.LampKind])
+@pytest.mark.parametrize("choices", [
+    messages.JobState, messages.Stage, messages.Verdict, recipe.Mode, recipe.MaterialKind, recipe.LampKind,
+    recipe.Method, recipe.Weighting, recipe.TimeChange,
+])  # fmt: skip
 def test_choices(choices: object) -> None:
     assert f"`{' '.join(typing.get_args(choices))}`" in re.sub(r"\s+", " ", DOCUMENT)
 

@@ -14,7 +14,7 @@ from maquette_protocol.errors import ProtocolError
 from maquette_protocol.messages import SubmitJob
 from maquette_protocol.recipe import IDENTITY, Guidance, Recipe
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes, recipe_to_json
-from protocol_samples import JOB, PAINTED_SCENE, RECIPE
+from protocol_samples import GUIDED, JOB, PAINTED_SCENE, RECIPE
 
 SUBJECT = RECIPE.subjects[0]
 
@@ -50,7 +50,10 @@ def test_fields_at_their_default_do_not_count() -> None:
     assert b"appearance_scale" not in recipe_to_bytes(RECIPE)
 
 
-CHOICES = ("f4", "i4", "u1", "keep_topology", "texture_only", "color", "pbr", "sun", "point")
+CHOICES = (
+    *("f4", "i4", "u1", "keep_topology", "texture_only", "color", "pbr", "sun", "point"),
+    *("sds", "vsd", "method", "uniform", "fantasia_switch", "switch", "square_root", "linear"),
+)
 """Texts of which a changed letter is none."""
 
 
@@ -73,7 +76,7 @@ def _variants(value: Any) -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, PAINTED_SCENE], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("recipe", [RECIPE, PAINTED_SCENE, GUIDED], ids=["1.2", "1.3", "1.4"])
 def test_every_field_counts(recipe: Recipe) -> None:
     variants = _variants(recipe)
     assert len(variants) > 60
@@ -81,9 +84,10 @@ def test_every_field_counts(recipe: Recipe) -> None:
     assert len(hashes | {recipe_hash(recipe)}) == len(variants) + 1
 
 
-def test_appearance_is_stored_and_sent_as_it_is() -> None:
-    assert recipe_from_json(recipe_to_json(PAINTED_SCENE)) == PAINTED_SCENE
-    assert decode(encode(Envelope(SubmitJob(JOB, PAINTED_SCENE), 1))).message == SubmitJob(JOB, PAINTED_SCENE)
+@pytest.mark.parametrize("recipe", [PAINTED_SCENE, GUIDED], ids=["1.3", "1.4"])
+def test_what_was_added_later_is_stored_and_sent_as_it_is(recipe: Recipe) -> None:
+    assert recipe_from_json(recipe_to_json(recipe)) == recipe
+    assert decode(encode(Envelope(SubmitJob(JOB, recipe), 1))).message == SubmitJob(JOB, recipe)
 
 
 @pytest.mark.parametrize(
