@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fault_harness import POSITIONS, TRIANGLES, Client, backend, new_id, tetrahedron
-from maquette_backend.priors.registry import FILE, FileRecord, Model, register, unregister
+from maquette_backend.priors.registry import BUILT_IN, FILE, FileRecord, Model, register, unregister
 from maquette_protocol.auth import Connection
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.events import Connected
@@ -30,7 +30,7 @@ def _model(name: str) -> Model:
 def test_models_come_and_go_while_the_backend_runs_and_only_names_are_accepted(tmp_path):
     models = tmp_path / "home" / "models"
     with backend(tmp_path / "home") as gateway:
-        assert _priors(gateway.connection) == ("starter",)
+        assert _priors(gateway.connection) == BUILT_IN
         register(models, _model("clay"))
         assert _priors(gateway.connection) == ("starter", "clay")
         user = Client(gateway.connection).connect()
@@ -45,7 +45,7 @@ def test_models_come_and_go_while_the_backend_runs_and_only_names_are_accepted(t
         refused = user.answer(user.session.submit(new_id(), replace(tetrahedron(1), prior="clay")))
         assert isinstance(refused, MaquetteError)
         user.close()
-        assert _priors(gateway.connection) == ("starter",)
+        assert _priors(gateway.connection) == BUILT_IN
 
 
 def test_a_list_that_breaks_while_the_backend_runs_changes_nothing(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maquette_protocol.errors import MaquetteError
 
-from ..priors.catalogue import STARTER
+from ..priors.catalogue import BUILT_IN
 from ..priors.hub import download, forget
 from ..priors.model_folder import inspect_folder
 from ..priors.registry import Model, describe, find, read_registry, register, unregister
@@ -86,7 +86,8 @@ def _add(chosen: argparse.Namespace) -> int:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    _say(f"{STARTER}  shipped with the backend")
+    for name in BUILT_IN:
+        _say(f"{name}  shipped with the backend")
     for model in read_registry(models_folder(chosen.home)).values():
         loras = f", {len(model.loras)} LoRA" if model.loras else ""
         _say(f"{model.name}  {model.family}, {gigabytes(model.size)}{loras}, {model.source}: {model.folder}")

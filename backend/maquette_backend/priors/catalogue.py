@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maquette_backend.priors.registry import STARTER, find, read_registry
+from maquette_backend.priors.registry import BUILT_IN, STARTER, STARTER_VIEWS, find, read_registry
 
-__all__ = ["STARTER", "prior_identity", "prior_names"]
+__all__ = ["BUILT_IN", "STARTER", "STARTER_VIEWS", "prior_identity", "prior_names"]
 
 
 def prior_names(models: Path | None = None) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def prior_names(models: Path | None = None) -> tuple[str, ...]:
 
     Raises MaquetteError INTERNAL if the list of registered models can't be read.
     """
-    return (STARTER, *(read_registry(models) if models is not None else ()))
+    return (*BUILT_IN, *(read_registry(models) if models is not None else ()))
 
 
 def prior_identity(models: Path, name: str) -> str:
@@ -22,4 +22,4 @@ def prior_identity(models: Path, name: str) -> str:
 
     Raises MaquetteError UNKNOWN_PRIOR, which names those that exist.
     """
-    return STARTER if name == STARTER else find(read_registry(models), name).identity
+    return name if name in BUILT_IN else find(read_registry(models), name).identity

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import torch
 
-from maquette_backend.priors.catalogue import STARTER
+from maquette_backend.priors.catalogue import BUILT_IN, STARTER_VIEWS
 from maquette_backend.priors.prior import Prior
 from maquette_backend.priors.registry import find, read_registry
 from maquette_backend.priors.starter.starter_prior import load_starter
 
 
 def load_prior(name: str, device: torch.device | str, models: Path | None = None) -> Prior:
-    """The prior called ``name``: the starter, or one registered in the home's folder ``models``.
+    """The prior called ``name``: one of the built-in ones, or one registered in the home's folder ``models``.
 
     Raises MaquetteError UNKNOWN_PRIOR, which names those that exist or what is wrong with this one, OUT_OF_MEMORY if
     the GPU has no room, and INTERNAL if the starter's files or the list can't be used.
     """
-    if name == STARTER:
-        return load_starter(torch.device(device))
+    if name in BUILT_IN:
+        return load_starter(torch.device(device), together=name == STARTER_VIEWS)
     model = find({} if models is None else read_registry(models), name)
     # only here: it imports every family's code, which a job with the starter does without
     from maquette_backend.priors.diffusers.loading import Machine, load_model

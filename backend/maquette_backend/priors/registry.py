@@ -22,6 +22,9 @@ FILE = "registry.json"
 FORMAT = 1
 MAX_MODELS = 64
 STARTER = "starter"
+STARTER_VIEWS = "starter-4-views"
+"""The starter with each four views of one subject hearing each other."""
+BUILT_IN = (STARTER, STARTER_VIEWS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _HASH_CHUNK = 1 << 20
 
@@ -110,9 +113,9 @@ def describe(name: str, folder: Path, source: str = "local folder", loras: tuple
     Raises:
         MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder or LoRA that can't be used.
     """
-    if not _NAME.fullmatch(name) or name == STARTER:
+    if not _NAME.fullmatch(name) or name in BUILT_IN:
         text = f"“{name}” can't be a model's name."
-        remedy = f"Use a to z, digits, dots, dashes and underscores, at most 63, and not “{STARTER}”."
+        remedy = f"Use a to z, digits, dots, dashes and underscores, at most 63, and not “{'” or “'.join(BUILT_IN)}”."
         raise MaquetteError(ErrorCode.INVALID_RECIPE, text, remedy)
     folder = folder.expanduser().resolve()
     found = inspect_folder(folder)
@@ -142,7 +145,7 @@ def unregister(models: Path, name: str) -> Model:
 def find(known: dict[str, Model], name: str) -> Model:
     """The model of that name. Raises MaquetteError UNKNOWN_PRIOR, which names those that exist."""
     if name not in known:
-        names = ", ".join((STARTER, *known))
+        names = ", ".join((*BUILT_IN, *known))
         raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no prior called “{name}”.", f"Choose one of: {names}.")
     return known[name]
 

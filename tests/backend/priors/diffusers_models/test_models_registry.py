@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub.utils import filter_repo_objects
 from maquette_backend.cli.doctor import findings
 from maquette_backend.cli.main import main
-from maquette_backend.priors.catalogue import prior_identity, prior_names
+from maquette_backend.priors.catalogue import BUILT_IN, prior_identity, prior_names
 from maquette_backend.priors.hub import download
 from maquette_backend.priors.model_folder import inspect_folder
 from maquette_backend.priors.registry import FILE, describe, read_registry, register, sha256_of
@@ -57,12 +57,12 @@ def test_owner_adds_lists_verifies_and_removes(folder, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "stable-diffusion, 0.4 MB" in out
     assert "files are as they were registered" in out
-    assert prior_names(tmp_path / "home" / "models") == ("starter", "tiny")
+    assert prior_names(tmp_path / "home" / "models") == (*BUILT_IN, "tiny")
     assert main(["models", "add", "tiny", str(folder), *home]) == 1
     assert "models remove tiny" in capsys.readouterr().err
     assert main(["models", "remove", "tiny", *home]) == 0
     assert folder.is_dir()
-    assert prior_names(tmp_path / "home" / "models") == ("starter",)
+    assert prior_names(tmp_path / "home" / "models") == BUILT_IN
     assert main(["models", "remove", "tiny", *home]) == 1
 
 
@@ -142,7 +142,7 @@ def test_a_single_file_is_no_folder(tmp_path):
     assert "there is no such folder" in said(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", ["starter", "../x", "a b", "", "A", "x" * 64])
+@pytest.mark.parametrize("name", [*BUILT_IN, "../x", "a b", "", "A", "x" * 64])
 def test_names_that_could_be_paths_or_the_starter_are_refused(name, folder_of):
     with pytest.raises(MaquetteError, match="can't be a model's name"):
         describe(name, folder_of("stable-diffusion"))
@@ -151,11 +151,11 @@ def test_names_that_could_be_paths_or_the_starter_are_refused(name, folder_of):
 def test_the_gateway_sees_new_models_without_a_restart_and_survives_a_broken_list(folder, tmp_path):
     models = tmp_path / "models"
     names = PriorNames(models)
-    assert names() == ("starter",)
+    assert names() == BUILT_IN
     register(models, describe("tiny", folder))
-    assert names() == ("starter", "tiny")
+    assert names() == (*BUILT_IN, "tiny")
     (models / FILE).write_text("{")
-    assert names() == ("starter", "tiny")
+    assert names() == (*BUILT_IN, "tiny")
     with pytest.raises(MaquetteError, match="register the models again"):
         prior_names(models)
 
