@@ -43,7 +43,7 @@ _MASK_WEIGHT = 1.0
 _SAMPLES = 20_000
 _REMESH = RemeshSettings(bound=_BOUND, learning_rate=6e-3, smoothness=1.0, sign_weight=0.005, normal_weight=0.005)
 _OFFSETS = OffsetSettings(
-    bound=_BOUND, learning_rate=_RATE, smoothness=0.5, weights=StartWeights(anchor=1.0, laplacian=1.0, strain=0.01, fold=0.01)
+    bound=_BOUND, learning_rate=_RATE, weights=StartWeights(anchor=1.0, laplacian=1.0, strain=0.01, fold=0.01)
 )
 """Both held more weakly than in a job, by about as much as a difference of pictures is a weaker loss than a prior's."""
 _MEMORY_RATIO = 2.0

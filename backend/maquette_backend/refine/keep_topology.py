@@ -25,7 +25,8 @@ class OffsetSettings:
     bound: float = 0.05
     """How far a vertex may move, in units of the longest side; never exceeded."""
     smoothness: float = 10.0
-    """λ of (I + λL)⁻¹ (Nicolet et al. 2021, eq. 8)."""
+    """λ of (I + λL)⁻¹ (Nicolet et al. 2021, eq. 8) at edges of 0.02, so that motions are smooth over the same length
+    in space on a mesh of any density."""
     learning_rate: float = 2e-3
     weights: StartWeights = field(default_factory=StartWeights)
     """How strongly the start mesh is held on to."""
