@@ -42,7 +42,7 @@ def _check_times(what: str, times: Times) -> None:
 
 
 def _check_together(guidance: Guidance) -> None:
-    if guidance.perp_neg and guidance.method == "csd":
+    if guidance.perp_neg and "csd" in (guidance.method, guidance.geometry_method):
         raise invalid(
             "Perp-Neg changes classifier-free guidance, and the method csd has none.", "Turn Perp-Neg off, or choose sds."
         )

@@ -178,6 +178,8 @@ class SubjectResult:
     """u1 [height, width, 3], tangent space, OpenGL."""
     seen: float = 1.0
     """Share of the surface's texels that some view saw, 0..1; the others were filled from those around them (since 1.3)."""
+    upscaled_by: str = ""
+    """What enlarged the base colour, where ``Subject.upscale`` asked for it: ``real_esrgan`` or ``lanczos`` (since 1.4)."""
 
 
 @dataclass(frozen=True)

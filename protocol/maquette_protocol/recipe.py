@@ -207,6 +207,8 @@ class Guidance:
     """Add "front / side / back view" where the prior was not itself trained on cameras."""
     method: Method = "sds"
     """The way of distilling. ``vsd`` needs a prior that lets adapters into its network."""
+    geometry_method: Method | None = None
+    """The way while geometry is refined; none: ``method`` (ProlificDreamer refines a mesh's shape by another than its looks)."""
     rescale: float = 0.5
     """0..1: how much of the guided estimate's contrast is pulled back to the unguided one's."""
     geometry_times: Times | None = None

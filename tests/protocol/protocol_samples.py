@@ -90,7 +90,7 @@ GUIDED = replace(
     RECIPE,
     subjects=(replace(RECIPE.subjects[0], upscale=4),),
     guidance=Guidance(
-        7.5, 50.0, False, "vsd", 0.25, Times((0.1, 0.98), (0.1, 0.5), "switch"), Times((0.5, 0.9), (0.02, 0.3), "square_root"),
+        7.5, 50.0, False, "vsd", "ism", 0.25, Times((0.1, 0.98), (0.1, 0.5), "switch"), Times((0.5, 0.9), (0.02, 0.3), "square_root"),
         "uniform", "fantasia_switch", 0.2, perp_neg=True, image_loss=0.01, cg_lora=True, cg_lora_denoising=0.5, ama=0.1,
         ama_start=0.375,
     ),

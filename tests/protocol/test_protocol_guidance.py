@@ -56,6 +56,7 @@ def test_everything_of_version_1_4_is_accepted() -> None:
         ({"appearance_times": Times(end=(0.5, 1.1))}, "highest diffusion time for appearance at its end is 1.1"),
         ({"geometry_times": Times((0.1, 0.2), (0.3, 0.4), "square_root")}, "from 0.2 to 0.3, which is no fall"),
         ({"perp_neg": True, "method": "csd"}, "Perp-Neg"),
+        ({"perp_neg": True, "geometry_method": "csd"}, "Perp-Neg"),
         ({"ama": 0.1}, "Attention-mask alignment (weight 0.1) teaches CG-LoRA, which is off"),
         ({"cg_lora_denoising": 1.0}, "denoising loss of the renders (weight 1)"),
         ({"cg_lora": True}, "nothing to learn from"),
@@ -100,7 +101,7 @@ times = st.builds(
 @given(
     st.builds(
         Guidance, st.none() | st.floats(0, 1000), st.none() | st.floats(0, 1000), st.booleans(),
-        st.sampled_from(["sds", "vsd", "ism", "sjc"]), share, st.none() | times, st.none() | times,
+        st.sampled_from(["sds", "vsd", "ism", "sjc"]), st.none() | st.just("sjc"), share, st.none() | times, st.none() | times,
         switch_at=share, perp_neg=st.booleans(), image_loss=share, cg_lora=st.just(True), ama=st.floats(0.01, 100),
         ama_start=share,
     )

@@ -45,7 +45,11 @@ def build_distiller(
         inner = Sjc(estimator=estimator)
     if cg_lora is None:
         return inner
-    return CameraGuided(opened(prior), inner, cg_lora, side_words(prior, prompt) if prompt else None)
+    try:
+        return CameraGuided(opened(prior), inner, cg_lora, side_words(prior, prompt) if prompt else None)
+    except Exception:
+        inner.close()
+        raise
 
 
 def opened(prior: Prior) -> HasDenoiser:

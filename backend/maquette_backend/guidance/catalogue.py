@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
-Method = Literal["sds", "csd", "vsd", "ism", "sjc"]
+from maquette_protocol.recipe import Method
+
+__all__ = ["Method", "method_names"]
 
 
 def method_names() -> tuple[Method, ...]:

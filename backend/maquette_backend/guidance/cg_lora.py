@@ -58,7 +58,7 @@ class CgLora(nn.Module):
 
         The text fills the first half of A's rows, the camera the second.
         """
-        told = torch.stack([text, self.camera(camera)])
+        told = torch.stack([text.to(self.first), self.camera(camera.to(self.first))])  # a half-precision text, for one
         hidden = torch.einsum("sbw,snrw->nsbr", told, self.first)
         made = [second @ narrow.mT for narrow, second in zip(hidden, self.second, strict=True)]  # [2,2·d_in,B]
         return [

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maquette_backend.guidance.guided import Guided
 
 
+@runtime_checkable
 class Decodes(Protocol):
     """A prior that can show an encoding."""
 
@@ -22,9 +23,10 @@ def image_loss(prior: Decodes, image: Tensor, guided: Guided, share: float = 0.0
     """``share · w(t) ½‖image − decode(x0_hat)‖²`` (HiFA, eq. 8–9): added to ``distillation_loss``, scaled like it.
 
     ``image`` [B,C,H,W] as it went into ``encode_image``. The decoder is not on the tape. An encoder that compresses
-    forgives what this does not: single wrong pixels.
+    forgives what this does not: single wrong pixels. Where ``guided`` has a weight for each place, so has this.
     """
     with torch.no_grad():
         shown = prior.decode_image(guided.denoised)
-    per_view = guided.weight.mean((1, 2, 3), keepdim=True)
-    return share * 0.5 * (per_view * (image - shown) ** 2).sum() / (image.shape[0] * image.shape[-1])
+    weight = guided.weight.mean(1, keepdim=True).expand(len(image), 1, *guided.weight.shape[2:])
+    weight = nn.functional.interpolate(weight, image.shape[2:], mode="area")
+    return share * 0.5 * (weight * (image - shown) ** 2).sum() / (image.shape[0] * image.shape[-1])

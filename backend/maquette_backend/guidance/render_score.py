@@ -60,7 +60,7 @@ class PosedLora(nn.Module):
 
     def pose(self, poses: Tensor) -> Tensor:
         """[B,16] → [B,embedding]"""
-        return nn.functional.silu(poses @ self.pose_in) @ self.pose_out
+        return nn.functional.silu(poses.to(self.pose_in) @ self.pose_in) @ self.pose_out
 
 
 class LoraRenderScore:

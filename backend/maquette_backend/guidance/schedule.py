@@ -46,6 +46,27 @@ class TimeSchedule:
 
 
 @dataclass(frozen=True)
+class SwitchedTimes:
+    """Uniform times between the bounds ``before``, and from ``at`` 0..1 of the run on between those of ``after``.
+
+    ProlificDreamer (section 3.2, "annealed time schedule") and X-Dreamer's appearance stage change like this.
+    """
+
+    before: tuple[float, float]
+    after: tuple[float, float]
+    at: float
+
+    def bounds(self, progress: float) -> tuple[float, float]:
+        """Lower and upper time at ``progress`` in 0..1 of the run."""
+        return self.before if progress < self.at else self.after
+
+    def sample(self, progress: float, views: int, generator: torch.Generator) -> Tensor:
+        """Uniform times [views] between the bounds."""
+        low, high = self.bounds(progress)
+        return low + (high - low) * torch.rand(views, generator=generator)
+
+
+@dataclass(frozen=True)
 class SquareRootTimes:
     """One time a step, falling from ``high`` to ``low`` as the square root of progress (HiFA, eq. 10).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maquette_backend.appearance.fields import ColorField
+from maquette_backend.guidance.distiller import Distiller
+from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.canvas import Canvas
 from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
 from maquette_backend.refine.events import JobEvents, PreviewFrame
 from maquette_backend.refine.finish import vertex_colors
 from maquette_backend.refine.images import Maps, color_image
@@ -112,8 +116,19 @@ class AppearanceRun(ABC):
                 sights.append(Sight(true_camera(views, view, far or distances[view]), *stood))
         return sights
 
-    def stand(self, paint: Paint, prepare: Prepare | None = None, penalty: Callable[[], Tensor] | None = None) -> Stand:
-        """What its own steps look at."""
+    def distilling(self) -> AbstractContextManager[Distiller]:
+        """The recipe's way of distilling, for its own steps."""
+        studio = self.studio
+        return distilling(studio.recipe.guidance, "appearance", studio.prior, self.canvas.plan.subject.prompt)
+
+    def stand(
+        self,
+        paint: Paint,
+        distiller: Distiller | None = None,
+        prepare: Prepare | None = None,
+        penalty: Callable[[], Tensor] | None = None,
+    ) -> Stand:
+        """What its own steps look at. ``distiller`` None: plain SDS, or none is asked."""
         recipe, subject = self.studio.recipe, self.canvas.plan.subject
         scene = Scene(
             self.studio.prior,
@@ -122,6 +137,7 @@ class AppearanceRun(ABC):
             subject.prompt,
             subject.negative_prompt,
             recipe.guidance.view_dependent_prompts,
+            distiller or Sds(),
         )
         return Stand(scene, lay_out([self.canvas.standing()]), (paint,), self.veil, prepare, penalty)
 
@@ -129,7 +145,9 @@ class AppearanceRun(ABC):
         """Of the appearance step of this number."""
         return generator_for(self.canvas.plan.seed, self.canvas.subject_id, "appearance", number)
 
-    def task(self, name: str, steps: int, step: Callable[[int], float], state: Painter) -> Task:
+    def task(
+        self, name: str, steps: int, step: Callable[[int], float], state: Painter, distiller: Distiller
+    ) -> Task:
         """A stage called ``name``, of this subject."""
         return Task(
             "appearance",
@@ -137,8 +155,8 @@ class AppearanceRun(ABC):
             self.canvas.subject_id,
             steps,
             step,
-            lambda: adam_state.to_arrays(state),
-            lambda arrays: adam_state.restore(state, arrays),
+            lambda: stage_arrays(state, distiller),
+            lambda arrays: restore_stage(state, distiller, arrays),
             self.show,
         )
 
@@ -177,13 +195,14 @@ class ColorRun(AppearanceRun):
             return
         settings = appearance_settings(studio.recipe, studio.prior.settings)
         state = painter({canvas.subject_id: self.color}, settings)
-        stand = self.stand(self.color.shown)
         steps = canvas.plan.appearance_steps
+        with self.distilling() as distiller:
+            stand = self.stand(self.color.shown, distiller)
 
-        def step(number: int) -> float:
-            return paint_step(state, stand, settings, number / steps, self.generator(number))
+            def step(number: int) -> float:
+                return paint_step(state, stand, settings, number / steps, self.generator(number))
 
-        studio.loop.run(self.task("appearance", steps, step, state))
+            studio.loop.run(self.task("appearance", steps, step, state, distiller))
         studio.loop.memory.hold(f"{canvas.subject_id}/painted", adam_state.parts_to_arrays({"skin": self.color}))
 
     def paint_in(self, light: Light, picture_from_unit: NDArray[np.float64]) -> Paint:

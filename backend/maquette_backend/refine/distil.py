@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from maquette_backend.appearance.fields import ColorField
+from maquette_backend.guidance.distiller import Distiller
+from maquette_backend.guidance.guided import Distillation, Guided, Question, distillation_loss
+from maquette_backend.guidance.hifa import Decodes, image_loss
 from maquette_backend.guidance.prompts import view_prompt
-from maquette_backend.guidance.schedule import TimeSchedule
-from maquette_backend.guidance.sds import Distillation, distillation_loss, guide
+from maquette_backend.guidance.schedule import Times, TimeSchedule
+from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.prior import Modality, Prior, Views
 from maquette_backend.priors.starter.picture import join
 from maquette_backend.refine.surface import Body, Surface
@@ -23,7 +26,7 @@ from maquette_backend.render.shading import render_views
 class StageSettings:
     """What a stage asks of a step."""
 
-    schedule: TimeSchedule
+    schedule: Times
     distillation: Distillation
     views: int
     size: int
@@ -41,6 +44,8 @@ class StageSettings:
     """What the guidance scale is multiplied by meanwhile."""
     base_times: tuple[float, float] | None = None
     """Diffusion times meanwhile; None: the schedule's."""
+    image_loss: float = 0.0
+    """What the distance in the picture itself counts for, besides the one in the prior's encoding."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Scene:
     prompt: str
     negative_prompt: str
     view_dependent: bool
+    distiller: Distiller = Sds()  # noqa: RUF009 - frozen, and it keeps no state
+    """How the prior's score becomes a pull. Who made it closes it."""
 
     def conditions(self, views: Views) -> tuple[Tensor, Tensor]:
         """Text and negative conditions, one row per view."""
@@ -94,12 +101,14 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     together = scene.prior.settings.views_together
     time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
     surface = state.body.surface()
-    image = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
+    image, mask = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
     encoded = scene.prior.encode_image(image)
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
-    guided = guide(scene.prior, encoded.detach(), text, negative, views, time, noise, modality, distillation)
-    loss = distillation_loss(encoded, guided)
+    question = Question(
+        scene.prior, encoded.detach(), text, negative, views, time, noise, modality, distillation, progress, mask
+    )
+    loss = stage_loss(image, encoded, scene.distiller.guide(question), scene.prior, settings)
     state.optimiser.zero_grad(set_to_none=True)
     (loss + state.body.penalty(surface)).backward()
     for parameter in state.color.grid.parameters() if progress < settings.base_share else [state.color.base]:
@@ -108,7 +117,15 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     return float(loss.detach())
 
 
-def at_stage(settings: StageSettings, progress: float) -> tuple[TimeSchedule, Distillation]:
+def stage_loss(image: Tensor, encoded: Tensor, guided: Guided, prior: Prior, settings: StageSettings) -> Tensor:
+    """The pull on the encoding, and on the picture itself where the settings ask for it; scalar."""
+    loss = distillation_loss(encoded, guided)
+    if settings.image_loss and isinstance(prior, Decodes):
+        loss = loss + image_loss(prior, image, guided, settings.image_loss)
+    return loss
+
+
+def at_stage(settings: StageSettings, progress: float) -> tuple[Times, Distillation]:
     """Diffusion times and guidance at ``progress``: others while the overall colour is learned."""
     if progress >= settings.base_share:
         return settings.schedule, settings.distillation
@@ -118,8 +135,9 @@ def at_stage(settings: StageSettings, progress: float) -> tuple[TimeSchedule, Di
 
 def _image(
     surface: Surface, color: ColorField, rasterizer: Rasterizer, views: Views, size: int, modality: Modality
-) -> Tensor:
-    """[views,3,size,size], or [views,7,size,size] where the modality shows colour and geometry together."""
+) -> tuple[Tensor, Tensor]:
+    """[views,3,size,size], or [views,7,size,size] where the modality shows colour and geometry together; and the
+    rasteriser's coverage [views,1,size,size], without a tape."""
     rendering = render_views(
         rasterizer,
         surface.positions,
@@ -129,6 +147,7 @@ def _image(
         size,
         topology=surface.topology,
     )
+    mask = rendering.mask.detach()
     if modality == "color" or modality == "normal":
-        return rendering.color if modality == "color" else rendering.normal
-    return join(rendering.color, rendering.normal, rendering.mask)
+        return rendering.color if modality == "color" else rendering.normal, mask
+    return join(rendering.color, rendering.normal, rendering.mask), mask

@@ -11,6 +11,7 @@ from maquette_protocol.mesh import check_mesh
 from maquette_protocol.recipe import Recipe, Subject
 from numpy.typing import NDArray
 
+from maquette_backend.guidance.from_recipe import check_guidance_fits
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio, color_run
 from maquette_backend.refine.canvas import Canvas
@@ -76,6 +77,7 @@ def refine_job(
     memory = JobMemory(checkpoints)
     prior = priors(recipe.prior)
     check_views(recipe, prior.settings)
+    check_guidance_fits(recipe.guidance, prior, recipe.prior)
     readings = prompts_read(prior, recipe)
     if readings:
         events.prompts_read(readings)

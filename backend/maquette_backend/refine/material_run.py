@@ -22,6 +22,7 @@ from maquette_backend.appearance.material_maps import (
     with_maps,
 )
 from maquette_backend.appearance.material_penalty import material_penalty
+from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.appearance_run import FINER, AppearanceRun, Studio
 from maquette_backend.refine.canvas import Canvas
@@ -98,31 +99,36 @@ class MaterialRun(AppearanceRun):
         return appearance_settings(self.studio.recipe, self.studio.prior.settings)
 
     def paint(self) -> None:
+        with self.distilling() as distiller:
+            self._paint(distiller)
+
+    def _paint(self, distiller: Distiller) -> None:
         name, memory, loop = self.canvas.subject_id, self.studio.loop.memory, self.studio.loop
         steps, first = self.canvas.plan.appearance_steps, self.field_steps
         volume, maps = memory.held(f"{name}/volume"), memory.held(f"{name}/painted")
         if volume is None:
-            self._learn("appearance", self.field, replace(self._settings, color_rate=FIELD_RATE), 0, first)
+            settings = replace(self._settings, color_rate=FIELD_RATE)
+            self._learn("appearance", self.field, settings, distiller, 0, first)
             memory.hold(f"{name}/volume", adam_state.parts_to_arrays({"skin": self.field}))
         else:
             adam_state.restore_parts({"skin": self.field}, volume)
             loop.skip(first)
         if maps is None:
             settings = replace(self._settings, color_rate=MAP_RATE, base_share=0.0)
-            self._learn("maps", self._map_skin, settings, first, steps)
+            self._learn("maps", self._map_skin, settings, distiller, first, steps)
             memory.hold(f"{name}/painted", adam_state.parts_to_arrays({"skin": self._map_skin}))
         else:
             adam_state.restore_parts({"skin": self._map_skin}, maps)
             loop.skip(steps - first)
 
     def _learn(
-        self, name: str, skin: MaterialSkin | MapSkin, settings: StageSettings, first: int, end: int
+        self, name: str, skin: MaterialSkin | MapSkin, settings: StageSettings, distiller: Distiller, first: int, end: int
     ) -> None:
         """The appearance steps from ``first`` up to ``end``."""
         steps = self.canvas.plan.appearance_steps
         light = self.studio.light.standing(self.canvas.placement.unit_from_world, self.canvas.device)
         plain = _Plainness(skin, light)
-        stand = self.stand(skin.paint_in(light), plain.prepare, plain.penalty)
+        stand = self.stand(skin.paint_in(light), distiller, plain.prepare, plain.penalty)
         settle = skin.maps.project if isinstance(skin, MapSkin) else None
         state = painter({self.canvas.subject_id: skin}, settings, settle)
 
@@ -130,7 +136,7 @@ class MaterialRun(AppearanceRun):
             plain.step = first + number
             return paint_step(state, stand, settings, (first + number) / steps, self.generator(first + number))
 
-        self.studio.loop.run(self.task(name, end - first, step, state))
+        self.studio.loop.run(self.task(name, end - first, step, state, distiller))
 
     def paint_in(self, light: Light, picture_from_unit: NDArray[np.float64]) -> Paint:
         linear = torch.from_numpy(picture_from_unit[:3, :3]).float()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from maquette_backend.guidance.sds import Guided, distillation_loss, guide
+from maquette_backend.guidance.guided import Guided, Question
 from maquette_backend.priors.prior import Modality, Views
 from maquette_backend.priors.starter.picture import join
-from maquette_backend.refine.distil import Scene, StageSettings, at_stage
+from maquette_backend.refine.distil import Scene, StageSettings, at_stage, stage_loss
 from maquette_backend.refine.skin import Skin
 from maquette_backend.refine.unseen import FAR, NEAR, visible
 from maquette_backend.refine.viewpoints import cameras_for
@@ -84,11 +84,15 @@ def paint_step(
     if stand.prepare is not None:
         stand.prepare(generator)
     drawn = render_scene(scene.rasterizer, stand.geometry, stand.paints, cameras_of(views, stand), settings.size)
-    encoded = scene.prior.encode_image(picture_of(drawn, settings.modality))
+    image, mask = picture_of(drawn, settings.modality), drawn.mask.detach()
+    encoded = scene.prior.encode_image(image)
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
-    guided = guide(scene.prior, encoded.detach(), text, negative, views, time, noise, settings.modality, distillation)
-    loss = distillation_loss(encoded, _unveiled(guided, stand, drawn, views, reach))
+    question = Question(
+        scene.prior, encoded.detach(), text, negative, views, time, noise, settings.modality, distillation, progress, mask
+    )
+    guided = _unveiled(scene.distiller.guide(question), stand, drawn, views, reach)
+    loss = stage_loss(image, encoded, guided, scene.prior, settings)
     state.optimiser.zero_grad(set_to_none=True)
     (loss if stand.penalty is None else loss + stand.penalty()).backward()
     _hold(state, settings, progress)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from maquette_protocol.recipe import Recipe, Subject
 
+from maquette_backend.guidance.from_recipe import times_of, weighting_of
+from maquette_backend.guidance.guided import Distillation
 from maquette_backend.guidance.schedule import TimeSchedule
-from maquette_backend.guidance.sds import Distillation
 from maquette_backend.priors.prior import Settings
 from maquette_backend.refine.distil import StageSettings
 
@@ -58,31 +59,51 @@ def plan_subject(recipe: Recipe, subject: Subject) -> SubjectPlan:
 
 def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
     """Normals and colour (and outlines, where the prior sees them together), times annealed, moderate guidance."""
-    scale = advice.geometry_scale if recipe.guidance.geometry_scale is None else recipe.guidance.geometry_scale
+    asked = recipe.guidance
+    scale = advice.geometry_scale if asked.geometry_scale is None else asked.geometry_scale
+    times = TimeSchedule(advice.geometry_time_start, advice.geometry_time_end)
     return StageSettings(
-        schedule=TimeSchedule(advice.geometry_time_start, advice.geometry_time_end),
-        distillation=Distillation(scale, joint_weights=JOINT_WEIGHTS),
+        schedule=times_of(asked.geometry_times, times, asked.switch_at),
+        distillation=Distillation(
+            scale,
+            asked.rescale,
+            joint_weights=JOINT_WEIGHTS,
+            weighting=weighting_of(asked.geometry_weighting, asked.switch_at),
+        ),
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
         modality="joint" if "joint" in advice.modalities else "color",
         normal_share=NORMAL_SHARE if "normal" in advice.modalities else 0.0,
         color_rate=0.02,
+        image_loss=asked.image_loss,
     )
 
 
 def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
-    """Colour only, on a fixed surface; which the prior is shown, where it can be."""
-    scale = advice.appearance_scale if recipe.guidance.appearance_scale is None else recipe.guidance.appearance_scale
+    """Colour only, on a fixed surface; which the prior is shown, where it can be.
+
+    Times that a recipe names hold from the first step on: none are set apart for the overall colour.
+    """
+    asked = recipe.guidance
+    scale = advice.appearance_scale if asked.appearance_scale is None else asked.appearance_scale
+    own = asked.appearance_times is None
+    times = TimeSchedule(advice.appearance_time_start, advice.appearance_time_end)
     return StageSettings(
-        schedule=TimeSchedule(advice.appearance_time_start, advice.appearance_time_end),
-        distillation=Distillation(scale, background_margin=advice.background_margin),
+        schedule=times_of(asked.appearance_times, times, asked.switch_at),
+        distillation=Distillation(
+            scale,
+            asked.rescale,
+            background_margin=advice.background_margin,
+            weighting=weighting_of(asked.appearance_weighting, asked.switch_at),
+        ),
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
         modality="surface" if "surface" in advice.modalities else "color",
         normal_share=0.0,
         color_rate=0.02,
-        base_emphasis=advice.overall_color_emphasis,
-        base_times=advice.overall_color_times,
+        base_emphasis=advice.overall_color_emphasis if own else 1.0,
+        base_times=advice.overall_color_times if own else None,
+        image_loss=asked.image_loss,
     )
 
 

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from maquette_protocol import limits
 from maquette_protocol.recipe import Recipe
 
+from maquette_backend.guidance.distiller import Distiller
+from maquette_backend.guidance.sds import Sds
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio
 from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
 from maquette_backend.refine.painting import Stand, paint_step, painter, plain_paint
 from maquette_backend.refine.plan import scene_settings
 from maquette_backend.refine.randomness import generator_for
@@ -30,15 +33,22 @@ def paint_scene(studio: Studio, runs: Sequence[AppearanceRun], surroundings: Sur
     subject has had its turn before.
     """
     recipe, memory = studio.recipe, studio.loop.memory
-    first, steps = runs[0].canvas.subject_id, recipe.stages.scene_steps
     skins = {run.canvas.subject_id: run.skin for run in runs}
     held = memory.held("scene/together")
     if held is not None:
         adam_state.restore_parts(skins, held)
-        studio.loop.skip(steps)
+        studio.loop.skip(recipe.stages.scene_steps)
         return
+    with distilling(recipe.guidance, "appearance", studio.prior, scene_words(recipe)) as distiller:
+        _paint(studio, runs, scene_stand(studio, runs, surroundings, distiller))
+    memory.hold("scene/together", adam_state.parts_to_arrays(skins))
+
+
+def _paint(studio: Studio, runs: Sequence[AppearanceRun], stand: Stand) -> None:
+    recipe, distiller = studio.recipe, stand.scene.distiller
+    first, steps = runs[0].canvas.subject_id, recipe.stages.scene_steps
     settings = scene_settings(recipe, studio.prior.settings)
-    state, stand = painter(skins, settings), scene_stand(studio, runs, surroundings)
+    state = painter({run.canvas.subject_id: run.skin for run in runs}, settings)
 
     def step(number: int) -> float:
         return paint_step(state, stand, settings, number / steps, generator_for(recipe.seed, "scene", number))
@@ -53,15 +63,16 @@ def paint_scene(studio: Studio, runs: Sequence[AppearanceRun], surroundings: Sur
             first,
             steps,
             step,
-            lambda: adam_state.to_arrays(state),
-            lambda arrays: adam_state.restore(state, arrays),
+            lambda: stage_arrays(state, distiller),
+            lambda arrays: restore_stage(state, distiller, arrays),
             show,
         )
     )
-    memory.hold("scene/together", adam_state.parts_to_arrays(skins))
 
 
-def scene_stand(studio: Studio, runs: Sequence[AppearanceRun], surroundings: Surroundings) -> Stand:
+def scene_stand(
+    studio: Studio, runs: Sequence[AppearanceRun], surroundings: Surroundings, distiller: Distiller | None = None
+) -> Stand:
     """Subjects as they are by now, and the context, framed on the subjects."""
     recipe, device = studio.recipe, studio.prior.settings.device
     placement = surroundings.scene_placement()
@@ -81,6 +92,7 @@ def scene_stand(studio: Studio, runs: Sequence[AppearanceRun], surroundings: Sur
         scene_words(recipe),
         ", ".join(dict.fromkeys(one.negative_prompt for one in recipe.subjects if one.negative_prompt)),
         recipe.guidance.view_dependent_prompts,
+        distiller or Sds(),
     )
     return Stand(scene, lay_out(objects), tuple(paints), prepare=light.prepare)
 

@@ -9,10 +9,12 @@ from maquette_protocol.recipe import Recipe
 from numpy.typing import NDArray
 
 from maquette_backend.appearance.fields import ColorField
+from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.controls import Controls, anchor_factor
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
+from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
 from maquette_backend.refine.events import JobEvents, Origin, PreviewFrame
 from maquette_backend.refine.finish import Mesh, frozen, origin_of, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import OffsetBody, OffsetSettings
@@ -119,9 +121,10 @@ class ShapeRun:
     def _refined(self, body: Body, color: ColorField) -> None:
         """The geometry stage, in place."""
         settings = geometry_settings(self.recipe, self.prior.settings)
-        self._run(trained(body, color, settings), settings)
+        with distilling(self.recipe.guidance, "geometry", self.prior, self.plan.subject.prompt) as distiller:
+            self._run(trained(body, color, settings), settings, distiller)
 
-    def _run(self, state: Trained, settings: StageSettings) -> None:
+    def _run(self, state: Trained, settings: StageSettings, distiller: Distiller) -> None:
         subject, steps = self.plan.subject, self.plan.geometry_steps
         scene = Scene(
             self.prior,
@@ -130,6 +133,7 @@ class ShapeRun:
             subject.prompt,
             subject.negative_prompt,
             self.recipe.guidance.view_dependent_prompts,
+            distiller,
         )
 
         def one(number: int) -> float:
@@ -145,8 +149,8 @@ class ShapeRun:
                 subject.subject_id,
                 steps,
                 one,
-                lambda: adam_state.to_arrays(state),
-                lambda arrays: adam_state.restore(state, arrays),
+                lambda: stage_arrays(state, distiller),
+                lambda arrays: restore_stage(state, distiller, arrays),
                 lambda number: self._show(number, state),
             )
         )
