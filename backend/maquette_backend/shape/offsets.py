@@ -29,9 +29,10 @@ that a few dozen iterations solve it to single precision."""
 EDGE = 0.02
 """Edges of this length, in the mesh's unit, count for λ itself: about those of an object of size 1 with 10,000 vertices.
 With λ = 10 a motion is smooth over √15 of them, 0.08."""
-STIFFEST = 50.0
-"""The most that an edge counts for. Nicolet et al. use 1 to 50 or so; beyond it there is nothing to gain, and edges of no
-length would make the system ill-conditioned."""
+SOFTEST, STIFFEST = 1.0, 50.0
+"""The least and the most that an edge counts for, about what Nicolet et al. use. Below it the vertices of a mesh of very
+few, whose edges are longer than √λ · EDGE, would each go its own way, and a pole of two rings be pinched; above it there is
+nothing to gain, and edges of no length would make the system ill-conditioned."""
 
 Solver = SuperLU | ConjugateGradients
 
@@ -100,7 +101,8 @@ def system_matrix(triangles: Tensor, places: NDArray[np.float64], smoothness: fl
     edges = unique_edges(triangles).numpy()
     edges = edges[edges[:, 0] != edges[:, 1]]
     length = np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
-    weight = np.minimum(smoothness * (EDGE / np.maximum(length, 1e-12)) ** 2, max(STIFFEST, smoothness))
+    weight = smoothness * (EDGE / np.maximum(length, 1e-12)) ** 2
+    weight = np.clip(weight, min(SOFTEST, smoothness), max(STIFFEST, smoothness))
     rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
     both = np.tile(weight, 2)
     count = len(places)

@@ -6,7 +6,7 @@ import torch
 import trimesh
 from maquette_backend.shape import offsets
 from maquette_backend.shape.conjugate_gradients import ConjugateGradients
-from maquette_backend.shape.offsets import EDGE, STIFFEST, LargeSteps, system_matrix
+from maquette_backend.shape.offsets import EDGE, SOFTEST, STIFFEST, LargeSteps, system_matrix
 from maquette_backend.shape.places import first_at_each_place
 from scipy.sparse import csc_matrix
 from torch import Tensor
@@ -27,7 +27,8 @@ def dense(vertices: Tensor, triangles: Tensor, smoothness: float) -> Tensor:
     laplacian = torch.zeros(count, count, dtype=torch.float64)
     edges = {tuple(sorted((f[k], f[(k + 1) % 3]))) for f in triangles.tolist() for k in range(3)}
     for a, b in edges:
-        weight = min(smoothness * EDGE**2 / float((vertices[a] - vertices[b]).square().sum()), STIFFEST)
+        weight = smoothness * EDGE**2 / float((vertices[a] - vertices[b]).square().sum())
+        weight = min(max(weight, min(SOFTEST, smoothness)), STIFFEST)
         laplacian[a, a] += weight
         laplacian[b, b] += weight
         laplacian[a, b] -= weight
@@ -35,7 +36,7 @@ def dense(vertices: Tensor, triangles: Tensor, smoothness: float) -> Tensor:
     return torch.eye(count, dtype=torch.float64) + laplacian
 
 
-def ball(level: int, radius: float = 0.5) -> tuple[Tensor, Tensor]:
+def ball(level: int, radius: float = 0.25) -> tuple[Tensor, Tensor]:
     """An icosahedron divided ``level`` times; a coarser one's vertices are a finer one's first."""
     mesh = trimesh.creation.icosphere(level, radius)
     return torch.from_numpy(np.array(mesh.vertices)), torch.from_numpy(np.array(mesh.faces, np.int64))
@@ -82,14 +83,14 @@ def test_one_spike_becomes_a_smooth_bump_of_equal_sum() -> None:
     assert bump.max() < 0.1
 
 
-@pytest.mark.parametrize(("level", "tolerance"), [(2, 0.025), (3, 0.02), (4, 0.02)])
+@pytest.mark.parametrize(("level", "tolerance"), [(2, 0.03), (3, 0.02), (4, 0.02)])
 def test_a_wave_is_damped_by_its_length_in_space(level: int, tolerance: float) -> None:
     """162, 642 and 2,562 vertices: as I − sΔ in closed form does, s = 3/2 λ EDGE², harmonics being eigenfunctions."""
     v, f = ball(level)
-    steps = LargeSteps(v, f, 10.0)
+    steps = LargeSteps(v, f, 20.0)
     for degree in (1, 2, 4):
         wave = harmonic(v, degree)
-        expected = wave / (1 + 1.5 * 10 * EDGE**2 * degree * (degree + 1) / 0.5**2)
+        expected = wave / (1 + 1.5 * 20 * EDGE**2 * degree * (degree + 1) / 0.25**2)
         assert (steps.from_differential(wave) - expected).abs().max() < tolerance
 
 
@@ -99,35 +100,45 @@ def test_coarse_and_dense_meshes_are_moved_alike() -> None:
 
     def moved(mesh: tuple[Tensor, Tensor]) -> Tensor:
         v, f = mesh
-        pull = torch.stack([torch.sin(5 * v[:, 2]), torch.cos(4 * v[:, 0]), v[:, 1] * v[:, 2]], 1)
-        return LargeSteps(v, f, 10.0).from_differential(pull)
+        pull = torch.stack([torch.sin(10 * v[:, 2]), torch.cos(8 * v[:, 0]), v[:, 1] * v[:, 2]], 1)
+        return LargeSteps(v, f, 20.0).from_differential(pull)
 
     one, other = moved(coarse), moved(fine)[: len(coarse[0])]
     torch.testing.assert_close(coarse[0], fine[0][: len(coarse[0])])
     assert (one - other).norm(dim=1).max() < 0.03 * other.norm(dim=1).max()
-    pull = torch.sin(5 * coarse[0][:, 2:])
+    pull = torch.sin(10 * coarse[0][:, 2:])
     edges = trimesh.Trimesh(coarse[0], coarse[1], process=False).edges_unique
     stiff = torch.eye(len(pull), dtype=torch.float64)
     for a, b in edges.tolist():
-        stiff[[a, b], [a, b]] += 10
-        stiff[[a, b], [b, a]] -= 10
+        stiff[[a, b], [a, b]] += 20
+        stiff[[a, b], [b, a]] -= 20
     assert (torch.linalg.solve(stiff, pull) - other[:, :1]).abs().max() > 0.3 * pull.abs().max()
 
 
 def test_the_length_is_the_same_where_a_mesh_is_fine_and_where_it_is_coarse() -> None:
     """A ball of which one half has edges half as long: a wave is damped as much there as here."""
-    mesh = trimesh.creation.icosphere(3, 0.5)
+    mesh = trimesh.creation.icosphere(3, 0.25)
     mesh = mesh.subdivide(face_index=np.flatnonzero(mesh.triangles_center[:, 0] > 0))
     v = torch.from_numpy(np.array(mesh.vertices))
-    v = v / v.norm(dim=1, keepdim=True) * 0.5
+    v = v / v.norm(dim=1, keepdim=True) * 0.25
     wave = harmonic(v, 6)
     smooth = LargeSteps(v, torch.from_numpy(np.array(mesh.faces, np.int64)), 10.0).from_differential(wave)
-    fine, coarse = v[:, 0] > 0.1, v[:, 0] < -0.1
+    fine, coarse = v[:, 0] > 0.05, v[:, 0] < -0.05
 
     def damped(where: Tensor) -> float:
         return float((smooth * wave)[where].sum() / wave[where].square().sum())
 
     assert damped(fine) == pytest.approx(damped(coarse), rel=0.05)
+
+
+def test_neighbours_on_the_coarsest_mesh_still_move_together() -> None:
+    """A pull of one vertex of 42, with edges a quarter of the size: others come along, but most of it stays there."""
+    v, f = ball(1, 0.5)
+    spike = torch.zeros(len(v), 1, dtype=torch.float64)
+    spike[0] = 1
+    bump = LargeSteps(v, f, 10.0).from_differential(spike)[:, 0]
+    assert 0.15 < float(bump[0]) < 0.4
+    assert float(bump[1:].max()) > 0.02
 
 
 def test_edges_of_no_length_do_no_harm() -> None:
