@@ -64,10 +64,12 @@ def _properties(thing: object, depth: int) -> dict[str, object]:
     out: dict[str, object] = {}
     for prop in thing.bl_rna.properties:  # type: ignore[attr-defined]
         name = prop.identifier
-        # counters, evaluation state and caches of Blender's own, which any redraw changes
+        # counters, evaluation state and caches of Blender's own, which any redraw changes; a hidden object's bounds are
+        # those of its last evaluation, and follow from its mesh and scale
         if name in ("rna_type", "users", "is_evaluated", "session_uid", "is_updated", "is_updated_data", "tag",
                     "depsgraph", "original", "id_data", "loop_triangles", "loop_triangle_polygons",
-                    "particle_edit", "uv_sculpt", "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data", "resolution"):  # fmt: skip
+                    "particle_edit", "uv_sculpt", "vertex_normals", "polygon_normals", "corner_normals", "is_missing", "has_data", "resolution",
+                    "bound_box", "dimensions"):  # fmt: skip
             continue
         try:
             out[name] = _value(getattr(thing, name), prop, depth)

@@ -203,15 +203,17 @@ def _source(source: str, **more: object) -> Callable[[], None]:
 
 
 def _deselected() -> None:
-    thing = grid()
-    for layer in (thing.data.vertices, thing.data.edges, thing.data.polygons):
-        layer.foreach_set("select", [False] * len(layer))
+    grid()
+    bpy.ops.object.mode_set(mode="EDIT")  # by its operator: writing to an edge's selection ends Blender 5.0.1
+    bpy.ops.mesh.select_all(action="DESELECT")
+    bpy.ops.object.mode_set(mode="OBJECT")
     target().mask_source = "SELECTED"
 
 
 def _inverted_all() -> None:
     thing = grid()
-    thing.data.vertices.foreach_set("select", [True] * 81)
+    for vertex in thing.data.vertices:
+        vertex.select = True
     target().mask_source, target().mask_invert = "SELECTED", True
 
 
