@@ -14,6 +14,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from ._protocol import presets, recipe
 from .target_settings import MaquetteTarget
 
 CAMERA_CHOICES = (
@@ -29,6 +30,15 @@ def _prior_names(_self: bpy.types.PropertyGroup, _context: bpy.types.Context, ty
 
     welcome = pump.runtime().welcome
     return [name for name in (welcome.priors if welcome else ("starter",)) if typed.lower() in name.lower()]
+
+
+def _preset_chosen(settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    """Its lengths and sizes into the panel, where they can be seen and changed."""
+    names = ("geometry_steps", "appearance_steps", "grid_resolution", "views_per_step", "render_size")
+    own = recipe.Stages(**{name: getattr(settings, name) for name in names})
+    for name, value in vars(presets.stages_of(settings.preset, settings.prior, own)).items():
+        if name in names:
+            setattr(settings, name, value)
 
 
 class MaquetteSceneSettings(bpy.types.PropertyGroup):
@@ -69,6 +79,13 @@ class MaquetteSceneSettings(bpy.types.PropertyGroup):
         description="Pretrained model that judges the pictures, from the backend's list",
         default="starter",
         search=_prior_names,
+    )
+    preset: EnumProperty(
+        name="Guidance",
+        description="How the prior's judgement moves the subject, and with models of your own how long and at what size: "
+        "settings of published methods. Priors that come with Maquette keep their own strength and lengths",
+        items=tuple((name, preset.title, preset.about) for name, preset in presets.PRESETS.items()),
+        update=_preset_chosen,
     )
     geometry_scale: FloatProperty(
         name="Shape Guidance", description="How strictly the shape follows the prompt; 0 is the prior's own", min=0.0

@@ -25,7 +25,7 @@ from . import (
     quads,
     target_settings,
 )
-from ._protocol import arrays, checks, errors, limits, mesh, recipe
+from ._protocol import arrays, checks, errors, limits, mesh, presets, recipe
 from .target_settings import Delivery
 
 Code = errors.ErrorCode
@@ -79,7 +79,7 @@ def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -
         rig=recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE"),
         context=_read_context(context, things, blobs) if settings.include_context else (),
         stages=_stages(settings, look),
-        guidance=recipe.Guidance(settings.geometry_scale or None, settings.appearance_scale or None),
+        guidance=_guidance(settings),
         prior=settings.prior,
         seed=settings.seed,
         lighting=_lighting(scene, blobs) if look.light == "SCENE" else recipe.Lighting(),
@@ -243,6 +243,13 @@ def _read_context(
             continue
         found.append(recipe.ContextObject(thing.name, _mesh_ref(seen, blobs), seen.world_from_object))
     return tuple(found)
+
+
+def _guidance(settings: properties.MaquetteSceneSettings) -> recipe.Guidance:
+    """The preset's, at the panel's scales where it has any."""
+    own = presets.guidance_of(settings.preset, settings.prior)
+    scales = (settings.geometry_scale or own.geometry_scale, settings.appearance_scale or own.appearance_scale)
+    return replace(own, geometry_scale=scales[0], appearance_scale=scales[1])
 
 
 def _stages(settings: properties.MaquetteSceneSettings, look: look_settings.MaquetteLook) -> recipe.Stages:

@@ -62,7 +62,7 @@ class MAQUETTE_PT_advanced(bpy.types.Panel):
         layout.use_property_decorate = False
         settings = properties.settings(context.scene)
         groups = (
-            ("prior", "seed", "texture_size"),
+            ("prior", "preset", "seed", "texture_size"),
             ("geometry_steps", "appearance_steps", "preview_every"),
             ("grid_resolution", "views_per_step", "render_size"),
             ("geometry_scale", "appearance_scale"),

@@ -97,6 +97,29 @@ def test_recipe_holds_the_settings_and_repeats(addon: Addon) -> None:
     assert text.recipe_from_json(text.recipe_to_json(first.recipe)) == first.recipe
 
 
+def test_a_chosen_preset_arrives_in_the_recipe(addon: Addon) -> None:
+    """Of a model of the artist's own with all its figures; a built-in prior keeps its own scales, times and lengths."""
+    scenes.cube()
+    presets, settings = addon("_protocol").presets, bpy.context.scene.maquette
+    read = addon("scene_reading").read_scene
+    settings.geometry_steps = 11
+    settings.preset = "xdreamer"
+    starters = read(bpy.context).recipe
+    assert starters.guidance == presets.guidance_of("xdreamer", "starter")
+    assert (starters.guidance.cg_lora, starters.guidance.ama, starters.guidance.geometry_scale) == (True, 0.1, None)
+    assert starters.stages.geometry_steps == 11
+    settings.prior = "sd15"
+    for name in presets.preset_names():
+        settings.preset = name
+        made, own = read(bpy.context).recipe, presets.PRESETS[name]
+        assert made.guidance == own.guidance
+        assert made.stages == own.stages
+    settings.preset, settings.appearance_scale, settings.appearance_steps = "prolificdreamer", 12.5, 40
+    made = read(bpy.context).recipe
+    assert (made.guidance.method, made.guidance.geometry_scale, made.guidance.appearance_scale) == ("vsd", 100.0, 12.5)
+    assert (made.stages.geometry_steps, made.stages.appearance_steps) == (15_000, 40)
+
+
 def test_surroundings_are_visible_meshes_that_are_no_targets(addon: Addon) -> None:
     scenes.cube()
     scenes.cube("Wall", location=(3, 0, 0), prompt=None)

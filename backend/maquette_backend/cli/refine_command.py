@@ -14,6 +14,7 @@ from maquette_protocol.arrays import Array, array_from
 from maquette_protocol.checks import check_recipe
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.messages import PromptReading
+from maquette_protocol.presets import PresetName, with_preset
 from maquette_protocol.readings import sentences
 from maquette_protocol.recipe import ArrayRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json
@@ -70,15 +71,19 @@ class DiskEvents:
                 self.written.append(picture)
 
 
-def refine_recipe(recipe_path: Path, blobs: Path, out: Path, models: Path | None = None) -> int:
+def refine_recipe(
+    recipe_path: Path, blobs: Path, out: Path, models: Path | None = None, preset: PresetName | None = None
+) -> int:
     """Refine every subject of a recipe; a run that was interrupted goes on where it was.
 
-    ``models``: the folder of the home where registered models are listed.
+    ``models``: the folder of the home where registered models are listed. ``preset``: takes the place of the recipe's
+    guidance and lengths.
 
     Raises:
         MaquetteError: the recipe or a blob is not usable.
     """
     recipe = recipe_from_json(recipe_path.read_text())
+    recipe = with_preset(recipe, preset) if preset else recipe
     check_recipe(recipe, prior_names(models))
     out.mkdir(parents=True, exist_ok=True)
     events = DiskEvents(recipe, out)
