@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 FACTOR = 4
 """What the network was trained for."""
 _REACH = 3
 """Lobes of Lanczos' window."""
+_STRIP = 256
+"""Rows that are resampled at once."""
 _TILE, _BORDER = 128, 16
 """Pixels: of a piece that the network sees at once, and what it sees around that."""
 _MODEL = "realesrgan-x4plus"
@@ -27,35 +29,29 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """[3,h,w] → [3,4h,4w], 0..1."""
 
 
-@dataclass(frozen=True)
-class Upscaled:
-    """A larger picture and how it was made."""
+def upscale_color(image: Bytes8, times: int, network: Network | None = None) -> Bytes8:
+    """Base colour u1 [h,w,3], sRGB, ``times`` (1, 2 or 4) as large. ``network``: of ``real_esrgan``; none: Lanczos.
 
-    image: Bytes8
-    """[4h,4w] or [4h,4w,3]"""
-    how: str
-    """A sentence for the artist."""
-
-
-def upscale_color(image: Bytes8, network: Network | None = None) -> Upscaled:
-    """Base colour u1 [h,w,3], sRGB, four times as large. ``network``: of ``real_esrgan``; none: Lanczos."""
-    if network is None:
-        return Upscaled(lanczos(image, FACTOR), "Upscaled by Lanczos: sharp, without new detail (Real-ESRGAN is not installed).")
-    return Upscaled(_by_network(image, network), "Upscaled by Real-ESRGAN, which adds likely detail.")
+    Twice as large by the network is four times as large, halved. Raises ``ValueError`` for another number.
+    """
+    _check(times)
+    if network is None or times == 1:
+        return lanczos(image, times)
+    larger = _by_network(image, network)
+    return larger if times == FACTOR else _halved(larger)
 
 
-def upscale_data(image: Bytes8, *, normals: bool = False) -> Bytes8:
-    """Roughness or metallic u1 [h,w], or ``normals`` [h,w,3], four times as large; normals have length 1 again."""
-    larger = _resampled(image.astype(np.float64), FACTOR)
-    if normals:
-        vectors = larger / 127.5 - 1
-        larger = (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6) + 1) * 127.5
-    return _to_bytes(larger)
+def upscale_data(image: Bytes8, times: int, *, normals: bool = False) -> Bytes8:
+    """Roughness or metallic u1 [h,w], or ``normals`` [h,w,3], ``times`` as large; normals have length 1 again."""
+    _check(times)
+    if times == 1:
+        return image
+    return _enlarged(image, times, _unit_normals if normals else None)
 
 
 def lanczos(image: Bytes8, factor: int) -> Bytes8:
     """u1 [h,w,...], ``factor`` times as large; pixels are areas, the border's go on outside."""
-    return _to_bytes(_resampled(image.astype(np.float64), factor))
+    return image if factor == 1 else _enlarged(image, factor, None)
 
 
 def real_esrgan(threads: int = 0) -> Network | None:
@@ -77,7 +73,8 @@ def real_esrgan(threads: int = 0) -> Network | None:
 
     def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat(np.ascontiguousarray(pixels)).clone())
+        held = np.ascontiguousarray(pixels, np.float32)  # a Mat does not keep what it looks at alive
+        extractor.input("data", ncnn.Mat(held).clone())
         status, found = extractor.extract("output")
         if status:
             raise RuntimeError(f"Real-ESRGAN stopped with status {status}.")
@@ -111,23 +108,55 @@ def _by_network(image: Bytes8, network: Network) -> Bytes8:
     return out
 
 
-def _resampled(image: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    down = np.tensordot(_weights_of(image.shape[0], factor), image, axes=(1, 0))
-    return np.moveaxis(np.tensordot(_weights_of(image.shape[1], factor), down, axes=(1, 1)), 0, 1)
+def _enlarged(image: Bytes8, factor: int, mend: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None) -> Bytes8:
+    """Some rows at a time, so that no more than a strip of the result is ever held as numbers."""
+    height, width = image.shape[:2]
+    channels = image.reshape(height, width, -1)
+    down, across = _weights_of(height, factor), _weights_of(width, factor)
+    out = np.zeros((height * factor, width * factor, channels.shape[2]), np.uint8)
+    for first in range(0, len(out), _STRIP):
+        rows = slice(first, min(first + _STRIP, len(out)))
+        low, high = max(rows.start // factor - _REACH, 0), min(rows.stop // factor + _REACH + 1, height)
+        flat = channels[low:high].astype(np.float32).reshape(high - low, -1)
+        strip = np.asarray(down[rows, low:high] @ flat).reshape(-1, width, channels.shape[2])
+        sideways = strip.transpose(1, 0, 2).reshape(width, -1)
+        found = np.asarray(across @ sideways).reshape(width * factor, -1, channels.shape[2]).transpose(1, 0, 2)
+        out[rows] = _to_bytes(found if mend is None else mend(found))
+    return out.reshape(*out.shape[:2], *image.shape[2:])
 
 
-def _weights_of(size: int, factor: int) -> NDArray[np.float64]:
+def _unit_normals(stored: NDArray[np.float32]) -> NDArray[np.float32]:
+    vectors = stored / 127.5 - 1
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6) + 1) * 127.5
+
+
+def _halved(image: Bytes8) -> Bytes8:
+    """Means of four."""
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    total = np.zeros((height, width, image.shape[2]), np.uint16)
+    for row in (0, 1):
+        for column in (0, 1):
+            total += image[row::2, column::2]
+    return ((total + 2) // 4).astype(np.uint8)
+
+
+def _check(times: int) -> None:
+    if times not in (1, 2, FACTOR):
+        raise ValueError(f"a picture can be made 1, 2 or {FACTOR} times as large, not {times} times")
+
+
+def _weights_of(size: int, factor: int) -> csr_array:
     """[size·factor, size], rows sum to 1: sinc(x) sinc(x/3) of the distance between pixel centres, |x| < 3."""
     centres = (np.arange(size * factor) + 0.5) / factor - 0.5
     nearest = np.floor(centres).astype(int)
-    weights = np.zeros((size * factor, size))
-    rows = np.arange(size * factor)
-    for step in range(1 - _REACH, _REACH + 1):
-        distance = centres - (nearest + step)
-        value = np.where(np.abs(distance) < _REACH, np.sinc(distance) * np.sinc(distance / _REACH), 0)
-        np.add.at(weights, (rows, np.clip(nearest + step, 0, size - 1)), value)
-    return weights / weights.sum(axis=1, keepdims=True)
+    steps = np.arange(1 - _REACH, _REACH + 1)
+    distance = centres[:, None] - (nearest[:, None] + steps)
+    values = np.where(np.abs(distance) < _REACH, np.sinc(distance) * np.sinc(distance / _REACH), 0)
+    values /= values.sum(axis=1, keepdims=True)
+    rows = np.repeat(np.arange(size * factor), len(steps))
+    columns = np.clip(nearest[:, None] + steps, 0, size - 1).reshape(-1)
+    return csr_array((values.reshape(-1).astype(np.float32), (rows, columns)), shape=(size * factor, size))
 
 
-def _to_bytes(values: NDArray[np.float64]) -> Bytes8:
+def _to_bytes(values: NDArray[np.floating]) -> Bytes8:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

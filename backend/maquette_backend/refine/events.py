@@ -67,6 +67,8 @@ class RefinedSubject:
     normal: NDArray[np.uint8] | None = None  # [H,W,3], tangent space, OpenGL
     seen: float = 1.0
     """Share of the surface's texels that some view saw."""
+    upscaled_by: str = ""
+    """What enlarged the base colour, if anything did: ``real_esrgan`` or ``lanczos``."""
 
 
 class JobEvents(Protocol):

@@ -30,6 +30,7 @@ from maquette_backend.refine.scene_run import paint_scene
 from maquette_backend.refine.shape_run import ShapeRun, wound
 from maquette_backend.refine.stage_loop import Cancelled, StageLoop
 from maquette_backend.refine.surroundings import Surroundings, read_surroundings
+from maquette_backend.refine.upscaled import upscaled
 from maquette_backend.refine.viewpoints import check_views
 from maquette_backend.render.choose import choose_rasterizer
 
@@ -137,6 +138,7 @@ def _finish(studio: Studio, begun: _Begun) -> None:
     seen = begun.paint.seen()
     maps = begun.paint.images(seen)
     maps = replace(maps, base_color=finish_base_color(begun.paint, maps.base_color))
+    maps, upscaled_by = upscaled(maps, begun.paint.canvas.plan.subject, studio.events.wish)
     start = begun.shape.start(mesh.positions, mesh.triangles, mesh.corner_uvs)
     result = RefinedSubject(
         subject_id,
@@ -146,6 +148,7 @@ def _finish(studio: Studio, begun: _Begun) -> None:
         corner_uvs=wound(mesh.placement, moved.mesh.corner_uvs),
         origin=begun.shape.origin(moved, start, mesh.triangles),
         seen=float(seen.mean()) if len(seen) else 1.0,
+        upscaled_by=upscaled_by,
         **vars(maps),
     )
     studio.loop.reporter.advance("baking", subject_id, 0.0, BAKING_STEPS)

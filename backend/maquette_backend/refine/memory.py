@@ -38,6 +38,7 @@ class JobMemory:
             corner_uvs=_float_or_none(self._arrays.get(f"done/{subject_id}/corner_uvs")),
             origin=self._origin(f"done/{subject_id}/origin"),
             seen=float(self._about.get(f"done/{subject_id}/seen", "1")),
+            upscaled_by=self._about.get(f"done/{subject_id}/upscaled_by", ""),
             **{name: _byte_or_none(self._arrays.get(f"done/{subject_id}/{name}")) for name in _IMAGES},
         )
 
@@ -61,7 +62,11 @@ class JobMemory:
                 self._arrays[f"{prefix}/{name}"] = value
         if result.origin is not None:
             self._arrays |= {f"{prefix}/origin/{name}": value for name, value in vars(result.origin).items()}
-        self._about |= {f"{prefix}/same_topology": "yes" if result.same_topology else "no", f"{prefix}/seen": repr(result.seen)}
+        self._about |= {
+            f"{prefix}/same_topology": "yes" if result.same_topology else "no",
+            f"{prefix}/seen": repr(result.seen),
+            f"{prefix}/upscaled_by": result.upscaled_by,
+        }
         self._save()
 
     def stage(self, name: str) -> tuple[int, Arrays] | None:

@@ -143,7 +143,11 @@ class ChannelEvents:
         # A job that resumes may report a subject again: the newest counts.
         self.results = [known for known in self.results if known.subject_id != subject.subject_id]
         same, seen = bool(subject.same_topology), float(subject.seen)
-        self.results.append(SubjectResult(subject.subject_id, mesh, same, origin=origin, seen=seen, **images))
+        self.results.append(
+            SubjectResult(
+                subject.subject_id, mesh, same, origin=origin, seen=seen, upscaled_by=subject.upscaled_by, **images
+            )
+        )
 
     def _written_origin(self, origin: Origin) -> SurfaceOrigin:
         write = self._store.write_array

