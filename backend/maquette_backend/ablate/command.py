@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from maquette_protocol.recipe import IDENTITY, CameraRig
 from numpy.typing import NDArray
-from PIL import Image
 
+from maquette_backend.ablate.jobs import JobBench, JobRow, job_row, job_ways, read_mesh
 from maquette_backend.ablate.score import Score, score, unseen_views
-from maquette_backend.ablate.trial import Bench, Subject, Trial, begin, pictures, take_step
+from maquette_backend.ablate.sheet import picture, sheet
+from maquette_backend.ablate.trial import Bench, Subject, begin, pictures, take_step
 from maquette_backend.guidance.build import build_distiller
 from maquette_backend.guidance.camera_guided import CgLoraSettings
 from maquette_backend.guidance.catalogue import method_names
@@ -47,20 +48,49 @@ class Row:
 def main(arguments: Sequence[str]) -> int:
     """Print the table; 0."""
     parser = argparse.ArgumentParser(prog="python -m maquette_backend.ablate", description=__doc__)
-    parser.add_argument("--steps", type=int, default=40, help="steps of each way (default: 40)")
+    parser.add_argument("--steps", type=int, default=40, help="steps of each way; of a job for the shape and again for the looks (default: 40)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help=f"ways to compare, by commas, of: {', '.join(ways())}")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each result")
+    parser.add_argument("--mesh", type=Path, help="compare whole jobs on this mesh (.obj, .glb, …; Z up, front towards −Y)")
+    parser.add_argument("--prompt", default=PROMPT, help=f"of the mesh (default: {PROMPT})")
     options = parser.parse_args(arguments)
-    chosen = options.only.split(",") if options.only else ["start", *ways()]
-    unknown = set(chosen) - {"start", *ways()}
+    known = ["start", *(job_ways() if options.mesh else ways())]
+    chosen = options.only.split(",") if options.only else known
+    unknown = set(chosen) - set(known)
     if unknown or options.steps < 1:
         parser.error(f"unknown: {', '.join(sorted(unknown))}" if unknown else "--steps must be 1 or more")
     share_cores()
+    if options.mesh:
+        return compare_jobs(options, chosen)
     bench = build_bench(options.steps, options.seed)
     rows = [trial_row(bench, name, options.pictures) for name in chosen]
     print(table(rows))  # noqa: T201 - what the command is for
     return 0
+
+
+def compare_jobs(options: argparse.Namespace, chosen: Sequence[str]) -> int:
+    """Whole jobs; the steps are those of the shape, and again of the looks."""
+    positions, triangles = read_mesh(options.mesh)
+    steps = (options.steps, options.steps)
+    bench = JobBench(load_prior("starter", "cpu"), positions, triangles, options.prompt, steps, options.seed)
+    rows = [job_row(bench, name) for name in chosen]
+    if options.pictures is not None:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        sheet({row.name: row.pictures for row in rows}).save(options.pictures / "sheet.png")
+    print(job_table(rows))  # noqa: T201 - what the command is for
+    return 0
+
+
+def job_table(rows: Sequence[JobRow]) -> str:
+    """As Markdown."""
+    lines = ["| way | steps | s | v-loss | loss without prompt | attention–silhouette |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row.name} | {row.steps} | {row.secs:.0f} | {row.score.prior_loss:.4f} |"
+        f" {100 * row.score.text_gain:+.1f} % | {row.score.agreement:+.3f} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
 
 
 def ways() -> dict[str, Callable[[Prior], Distiller]]:
@@ -101,7 +131,8 @@ def trial_row(bench: Bench, name: str, folder: Path | None) -> Row:
         distiller.close()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        _picture(bench, trial).save(folder / f"{name}.png")
+        with torch.no_grad():
+            picture(pictures(bench, trial, unseen_views())).save(folder / f"{name}.png")
     return Row(name, steps, secs, trial.drift, measured)
 
 
@@ -135,10 +166,3 @@ def two_boxes() -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     return np.concatenate(corners).astype(np.float32), np.concatenate(faces).astype(np.int32)
 
 
-@torch.no_grad()
-def _picture(bench: Bench, trial: Trial) -> Image.Image:
-    """Colour above, normals below, from four of the eight views."""
-    seen = pictures(bench, trial, unseen_views())[::2]
-    rows = [torch.cat(list(seen[:, part]), 2) for part in (slice(0, 3), slice(3, 6))]
-    sheet = ((torch.cat(rows, 1) + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0)
-    return Image.fromarray(sheet.numpy()).resize((4 * 192, 2 * 192), Image.Resampling.NEAREST)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maquette_backend.ablate.trial import Bench, Trial, pictures
+from maquette_backend.ablate.trial import Bench, Probe, Trial, pictures
 from maquette_backend.guidance.adapted import Adaptation, attention_layers
 from maquette_backend.guidance.ama import agreement, recorded_maps
 from maquette_backend.guidance.build import opened
@@ -16,7 +16,7 @@ from maquette_backend.guidance.camera_guided import CameraGuided, coverage
 from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.guided import Distillation, Question
 from maquette_backend.guidance.velocity_loss import velocity_loss
-from maquette_backend.priors.prior import Views
+from maquette_backend.priors.prior import Prior, Views
 
 UNSEEN = 8
 
@@ -36,15 +36,19 @@ class Score:
 @torch.no_grad()
 def score(bench: Bench, trial: Trial, distiller: Distiller) -> Score:
     """Every way is shown the same views, times and noise."""
-    views = unseen_views()
-    encoded = bench.prior.encode_image(pictures(bench, trial, views))
-    told, untold = (
-        sum(_loss(question) for question in _questions(bench, encoded, views, words)) / (len(bench.times) * bench.noises)
-        for words in (bench.subject.prompt, "")
-    )
-    asked = _questions(bench, encoded, views, bench.subject.prompt)
-    agreements = [_agreement(question, distiller) for question in asked[:: bench.noises]]
-    return Score(told, untold / told - 1, sum(agreements) / len(agreements))
+    encoded = bench.prior.encode_image(pictures(bench, trial, unseen_views()))
+    return score_pictures(bench.prior, encoded, bench.subject.prompt, bench.probe, distiller)
+
+
+@torch.no_grad()
+def score_pictures(
+    prior: Prior, encoded: Tensor, prompt: str, probe: Probe | None = None, distiller: Distiller | None = None
+) -> Score:
+    """Of pictures [8,7,64,64] seen from ``unseen_views``, encoded; without a distiller by the plain prior alone."""
+    told, untold = (_questions(prior, encoded, words, probe or Probe()) for words in (prompt, ""))
+    losses = [sum(_loss(question) for question in asked) / len(asked) for asked in (told, untold)]
+    agreements = [_agreement(question, distiller) for question in told[:: (probe or Probe()).noises]]
+    return Score(losses[0], losses[1] / losses[0] - 1, sum(agreements) / len(agreements))
 
 
 def unseen_views() -> Views:
@@ -55,12 +59,12 @@ def unseen_views() -> Views:
     return Views(azimuth, elevation, 2.0 * one, math.radians(40.0) * one)
 
 
-def _questions(bench: Bench, encoded: Tensor, views: Views, words: str) -> list[Question]:
-    prior = bench.prior
+def _questions(prior: Prior, encoded: Tensor, words: str, probe: Probe) -> list[Question]:
+    views = unseen_views()
     text, empty = (prior.encode_text([what] * UNSEEN).data for what in (words, ""))
     questions = []
-    for time in bench.times:
-        for number in range(bench.noises):
+    for time in probe.times:
+        for number in range(probe.noises):
             noise = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(number))
             times = torch.full((UNSEEN,), time)
             settings = Distillation(1.0)
@@ -75,7 +79,7 @@ def _loss(question: Question) -> float:
     return float(velocity_loss(question, clean, question.time))
 
 
-def _agreement(question: Question, distiller: Distiller) -> float:
+def _agreement(question: Question, distiller: Distiller | None) -> float:
     if isinstance(distiller, CameraGuided):
         session = distiller.session
         with session.telling(distiller.telling_of(question)):

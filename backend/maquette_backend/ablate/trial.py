@@ -37,6 +37,16 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """How results are scored."""
+
+    times: tuple[float, ...] = (0.4, 0.6, 0.8)
+    """Diffusion times."""
+    noises: int = 2
+    """So often each."""
+
+
+@dataclass(frozen=True)
 class Bench:
     """What every trial shares."""
 
@@ -46,10 +56,7 @@ class Bench:
     subject: Subject
     steps: int
     seed: int
-    times: tuple[float, ...] = (0.4, 0.6, 0.8)
-    """Diffusion times that results are scored at."""
-    noises: int = 2
-    """So often each."""
+    probe: Probe = Probe()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from maquette_backend.ablate.command import Row, build_bench, main, table, trial_row, two_boxes, ways
 from maquette_backend.ablate.score import Score
+from maquette_backend.ablate.trial import Probe
 from maquette_backend.guidance.catalogue import method_names
 from PIL import Image
 
@@ -28,7 +29,7 @@ def test_every_method_is_compared_and_both_teachers() -> None:
 
 
 def test_one_way_is_run_measured_and_pictured_and_the_prior_is_left_as_it_was(tmp_path: Path) -> None:
-    bench = replace(build_bench(steps=2, seed=0), times=(0.6,), noises=1)
+    bench = replace(build_bench(steps=2, seed=0), probe=Probe((0.6,), 1))
     start = trial_row(bench, "start", None)
     adapted = trial_row(bench, "sds+cg-lora+ama", tmp_path)
     assert (start.steps, start.drift) == (0, 0)
