@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-import bmesh
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
@@ -26,6 +26,7 @@ from ._protocol import recipe
 
 Points = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Found = TypeVar("Found")
 MOST_CAMERAS = 6
 """That are offered: more see little more."""
 _AZIMUTHS = 12
@@ -39,8 +40,13 @@ _FOV_Y = math.radians(40.0)
 _GRAZING = 0.1
 """Cosine to a face's normal: flatter views see next to nothing of it."""
 _LARGE = 0.002
-"""Share of the surface from which on a face is looked at in more places than its middle."""
-_BUDGET_SECS = 2.0
+"""Share of the surface from which on a face is looked at in more places than its triangles' middles."""
+_MOST_PLACES = 16
+"""At which one face is looked at: it then takes a few milliseconds at most."""
+_NEARER = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [18, 1, 1], [1, 18, 1], [1, 1, 18]], np.float64)
+"""Weights of a triangle's corners at its middle, and at places nearer to them."""
+BUDGET_SECS = 2.0
+"""Of one look, and of the search for helpful cameras: work, not waiting."""
 _WORTH = 0.005
 """Share of the surface that a further camera must add."""
 
@@ -49,8 +55,12 @@ _WORTH = 0.005
 class Shape:
     """What is looked at, in world space."""
 
-    points: tuple[Points, ...]
-    """[N,3] for each face: its middle first; of a large face some more, since parts of it may be hidden."""
+    places: Points
+    """[N,3]: where faces are looked at, each face's in a row. They lie on its triangles: a bent face's middle may not."""
+    upright: Points
+    """[N,3]: the triangles' normals there."""
+    starts: NDArray[np.intp]
+    """[P+1]: where each face's places begin."""
     normals: Points
     """[P,3]"""
     areas: Points
@@ -80,25 +90,25 @@ class Coverage:
 
 def shape_of(context: bpy.types.Context, thing: bpy.types.Object) -> Shape:
     """The object's base mesh in world space."""
-    world = Matrix(np.reshape(mesh_reading.world_from_object(context, thing), (4, 4)).tolist())
-    made = bmesh.new()
-    try:
-        with mesh_reading.base_mesh(thing) as mesh:
-            made.from_mesh(mesh)
-        made.transform(world)
-        if world.determinant() < 0:
-            bmesh.ops.reverse_faces(made, faces=made.faces)
-        made.normal_update()
-        tree = BVHTree.FromBMesh(made)
-        normals = np.array([face.normal for face in made.faces], np.float64).reshape(-1, 3)
-        areas = np.array([face.calc_area() for face in made.faces], np.float64)
-        large = _LARGE * float(areas.sum())
-        points = tuple(_points(face, area > large) for face, area in zip(made.faces, areas, strict=True))
-        places = np.array([vertex.co for vertex in made.verts if vertex.link_faces], np.float64).reshape(-1, 3)
-    finally:
-        made.free()
-    low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(3), np.zeros(3))
-    return Shape(points, normals, areas, tree, (low + high) / 2, max(float((high - low).max()), 1e-9))
+    world = np.reshape(mesh_reading.world_from_object(context, thing), (4, 4)).astype(np.float64)
+    with mesh_reading.base_mesh(thing) as mesh:
+        positions = mesh_reading.positions_of(mesh).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
+        triangles, _loops = mesh_reading.triangle_corners(mesh)
+        owners = np.zeros(len(triangles), np.int32)
+        mesh.loop_triangles.foreach_get("polygon_index", owners)
+        count = len(mesh.polygons)
+    if np.linalg.det(world[:3, :3]) < 0:
+        triangles = triangles[:, ::-1]
+    corners = positions[triangles]
+    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    summed = np.stack([np.bincount(owners, doubled[:, axis], count) for axis in range(3)], axis=1)
+    areas = np.bincount(owners, np.linalg.norm(doubled, axis=1) / 2, count)
+    places, upright, starts = _places(corners, _unit(doubled), owners, areas)
+    used = positions[np.unique(triangles)]
+    low, high = (used.min(axis=0), used.max(axis=0)) if len(used) else (np.zeros(3), np.zeros(3))
+    tree = BVHTree.FromPolygons(positions.tolist(), triangles.tolist(), all_triangles=True)
+    longest = max(float((high - low).max()), 1e-9)
+    return Shape(places, upright, starts, _unit(summed), areas, tree, (low + high) / 2, longest)
 
 
 def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
@@ -116,27 +126,50 @@ def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
     return np.array([_direction(*one) for one in found]).reshape(-1, 3)
 
 
-def look(shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = _BUDGET_SECS) -> Coverage:
+def look(shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = BUDGET_SECS) -> Coverage:
     """What is seen from ``directions`` [N,3]; only the ``chosen`` faces [P] are looked at, in any order."""
-    until = time.perf_counter() + budget_secs
-    wanted = np.flatnonzero(chosen) if chosen is not None else np.arange(len(shape.points))
+    return finished(looking(shape, directions, chosen, budget_secs))
+
+
+def looking(
+    shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = BUDGET_SECS
+) -> Generator[float, None, Coverage]:
+    """``look``, a face at a time: yields the share that is done, and counts only its own time."""
+    count = len(shape.areas)
+    wanted = np.flatnonzero(chosen) if chosen is not None else np.arange(count)
     eyes = shape.middle + directions * (_DISTANCE * shape.longest)
-    seen, looked_at = np.zeros(len(shape.points), bool), np.zeros(len(shape.points), bool)
+    seen, looked_at = np.zeros(count, bool), np.zeros(count, bool)
+    spent = 0.0
     # scattered, so that what was looked at when time runs out stands for all
-    for face in np.random.default_rng(0).permutation(wanted):
-        if time.perf_counter() > until:
+    for number, face in enumerate(np.random.default_rng(0).permutation(wanted).tolist()):
+        if spent > budget_secs:
             break
+        begun = time.perf_counter()
         looked_at[face] = True
-        turned_to = _facing(shape, int(face), eyes)
-        seen[face] = any(_sees(shape, int(face), point, eye) for point in shape.points[face] for eye in turned_to)
+        places = range(shape.starts[face], shape.starts[face + 1])
+        seen[face] = any(_sees(shape, place, eye) for place in places for eye in _facing(shape, place, eyes))
+        spent += time.perf_counter() - begun
+        yield max(number / len(wanted), spent / budget_secs)
     total = float(shape.areas[looked_at].sum())
     return Coverage(seen, looked_at, float(shape.areas[seen].sum()) / total if total else 1.0)
 
 
-def helpful_directions(shape: Shape, unseen: Bools) -> Points:
+def finished(work: Generator[float, None, Found]) -> Found:
+    """Run it to its end."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def helping(shape: Shape, unseen: Bools) -> Generator[float, None, Points]:
     """Few directions [N,3] from which most of the unseen faces [P] are seen: always the one that adds most."""
     candidates = np.array([_direction(azimuth, elevation) for azimuth, elevation in _candidates()])
-    views = [look(shape, one[None], unseen, _BUDGET_SECS / len(candidates)).seen for one in candidates]
+    views: list[Bools] = []
+    for one in candidates:
+        view = yield from in_parts(looking(shape, one[None], unseen, BUDGET_SECS / len(candidates)), len(views), len(candidates))
+        views.append(view.seen)
     left, chosen = unseen.copy(), []
     for _ in range(MOST_CAMERAS):
         gains = [float(shape.areas[view & left].sum()) for view in views]
@@ -146,6 +179,16 @@ def helpful_directions(shape: Shape, unseen: Bools) -> Points:
         chosen.append(candidates[best])
         left &= ~views[best]
     return np.array(chosen).reshape(-1, 3)
+
+
+def in_parts(work: Generator[float, None, Found], part: int, parts: int) -> Generator[float, None, Found]:
+    """The same, as one of several parts of a whole."""
+    while True:
+        try:
+            share = next(work)
+        except StopIteration as end:
+            return end.value
+        yield (part + share) / parts
 
 
 def world_from_camera(shape: Shape, direction: Points) -> Matrix:
@@ -171,24 +214,40 @@ def _direction(azimuth: float, elevation: float) -> Points:
     return np.array([flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)])
 
 
-def _facing(shape: Shape, face: int, eyes: Points) -> Points:
-    """The eyes [N,3] that a face is turned to, the steepest first: they see it most probably."""
-    away = eyes - shape.points[face][0]
-    cosines = away @ shape.normals[face] / np.linalg.norm(away, axis=1)
+def _facing(shape: Shape, place: int, eyes: Points) -> Points:
+    """The eyes [N,3] that the surface is turned to there, the steepest first: they see it most probably."""
+    away = eyes - shape.places[place]
+    cosines = away @ shape.upright[place] / np.linalg.norm(away, axis=1)
     order = np.argsort(-cosines)
     return eyes[order[cosines[order] > _GRAZING]]
 
 
-def _points(face: bmesh.types.BMFace, is_large: bool) -> Points:
-    middle = np.array(face.calc_center_median(), np.float64)
-    if not is_large:
-        return middle[None]
-    corners = np.array([vertex.co for vertex in face.verts], np.float64)
-    return np.concatenate([middle[None], middle + (corners - middle) * 0.5, middle + (corners - middle) * 0.9])
+def _places(
+    corners: Points, normals: Points, owners: NDArray[np.int32], areas: Points
+) -> tuple[Points, Points, NDArray[np.intp]]:
+    """Where faces are looked at, the normals there, and where each face's begin. ``corners`` [F,3,3], ``owners`` [F]."""
+    large = (areas > _LARGE * areas.sum())[owners]
+    inside = _NEARER / _NEARER.sum(1, keepdims=True)
+    middles, more = corners.mean(axis=1), np.einsum("wk,fkj->fwj", inside[1:], corners[large])
+    places = np.concatenate([middles, more.reshape(-1, 3)])
+    triangles = np.concatenate([np.arange(len(corners)), np.flatnonzero(large).repeat(len(inside) - 1)])
+    order = np.argsort(owners[triangles], kind="stable")
+    places, triangles = places[order], triangles[order]
+    starts = np.searchsorted(owners[triangles], np.arange(len(areas) + 1))
+    rank = np.arange(len(places)) - starts[owners[triangles]]
+    count = np.diff(starts)[owners[triangles]]
+    # of a face with very many, some that are spread over it
+    kept = (count <= _MOST_PLACES) | (rank * _MOST_PLACES // count != (rank - 1) * _MOST_PLACES // count)
+    places, triangles = places[kept], triangles[kept]
+    return places, normals[triangles], np.searchsorted(owners[triangles], np.arange(len(areas) + 1))
 
 
-def _sees(shape: Shape, face: int, point: Points, eye: Points) -> bool:
-    lifted = point + shape.normals[face] * (1e-4 * shape.longest)
+def _unit(vectors: Points) -> Points:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+
+
+def _sees(shape: Shape, place: int, eye: Points) -> bool:
+    lifted = shape.places[place] + shape.upright[place] * (1e-4 * shape.longest)
     away = eye - lifted
     distance = float(np.linalg.norm(away))
     return shape.tree.ray_cast(lifted.tolist(), (away / distance).tolist(), distance)[0] is None

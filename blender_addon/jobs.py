@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import look_settings, map_arrival, properties, scene_reading, scene_writing
+from . import look_settings, map_arrival, properties, result_notes, scene_reading, scene_writing
 from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
@@ -47,6 +47,8 @@ class LiveJob:
     delivered: list[str] = field(default_factory=list)
     """Names of the objects that were made."""
     previews: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What to know of the results, by their targets' names."""
 
 
 def start(context: bpy.types.Context, now: Runtime) -> LiveJob:
@@ -207,6 +209,8 @@ def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: t
             gone.append(key)
         else:
             job.delivered.append(scene_writing.accept(context, target, refined, origin, key.how).name)
+            note = result_notes.of_images(refined)
+            job.notes += [f"{key.name}: {note}"] if note else []
     job.state = "finished"
     if gone:
         job.error = now.last_error = _gone_error(job, gone)

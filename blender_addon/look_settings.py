@@ -37,6 +37,11 @@ IMAGES = (
     ("PACK", "Packed", "The images are kept in the .blend file"),
     ("BESIDE", "Beside the File", "The images are written to the folder “textures” beside the .blend file"),
 )
+UPSCALES = (
+    ("1", "1×", "The images have the size of the texture that is painted"),
+    ("2", "2×", "The finished images have twice the side"),
+    ("4", "4×", "The finished images have four times the side"),
+)
 SIZES = (
     ("AUTO", "Automatic", "The side of the texture it starts from, else the scene's setting"),
     *((str(2**n), str(2**n), f"{2**n} × {2**n} pixels") for n in range(8, 14)),
@@ -48,6 +53,12 @@ class MaquettePaint(bpy.types.PropertyGroup):
 
     material: EnumProperty(name="Maps", description="What is made", items=MATERIALS)
     texture_size: EnumProperty(name="Texture", description="Side of this target's texture in pixels", items=SIZES)
+    upscale: EnumProperty(
+        name="Upscale",
+        description="Enlarge the finished images: by Real-ESRGAN, which adds likely detail, where the backend has it; else by "
+        "Lanczos, which keeps sharp what is there, in seconds",
+        items=UPSCALES,
+    )
     has_seed: BoolProperty(name="Own Seed", description="Use a seed for this target alone")
     seed: IntProperty(name="Seed", description="Seed of this target; the same seed gives the same result", min=0)
     starts_from_texture: BoolProperty(

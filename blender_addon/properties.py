@@ -124,7 +124,8 @@ class MaquetteKeyNotes(bpy.types.PropertyGroup):
     job_id: StringProperty(name="Job", description="The job that made it")
     recipe: StringProperty(name="Recipe", description="The recipe that made it, as JSON")
     versions: StringProperty(name="Versions", description="The programs that made it")
-    said: StringProperty(name="Prompt Reading", description="What the prior made of the prompt")
+    said: StringProperty(name="Prompt Reading", description="What the prior made of the prompt, and what else to know")
+    seen: FloatProperty(name="Seen", description="Share of the surface that some view saw; −1: it has no images", default=-1.0)
 
 
 class MaquetteObjectNotes(bpy.types.PropertyGroup):

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import bpy
 
-from . import jobs, map_arrival, preferences
+from . import jobs, map_arrival, preferences, view_check
 from ._protocol import errors, messages
 from .connection import Connection
 from .traffic import Command, Event, Offline, Online, Previewed, Reconnect
 
 BUDGET_SECS = 0.010
 """Of one tick, before previews; one preview more may follow."""
-BUSY_SECS, IDLE_SECS = 0.03, 0.25
+BUSY_SECS, IDLE_SECS, CHECKING_SECS = 0.03, 0.25, 0.005
+"""Between two ticks: while a job runs, while there is nothing to do, while views are checked."""
 
 
 class Runtime:
@@ -36,6 +37,8 @@ class Runtime:
         """The backend that this add-on started."""
         self.arrival: map_arrival.Arrival | None = None
         """The results whose maps are on their way into the file."""
+        self.view_check: view_check.ViewCheck | None = None
+        """Under way, a little in each tick."""
         self.closed: set[str] = set()
         """Jobs that ended in this session: undo may bring back their notes."""
         self.observers: list[Callable[[jobs.LiveJob], None]] = []
@@ -66,7 +69,7 @@ class Runtime:
     def tick(self, context: bpy.types.Context, budget_secs: float = BUDGET_SECS) -> bool:
         """Handle what has come; True when something changed. Never waits."""
         self._watch_backend()
-        changed = jobs.advance_arrival(context, self)
+        changed = jobs.advance_arrival(context, self) or self._advance_check(context)
         frames: dict[str, Previewed] = {}
         until = time.perf_counter() + budget_secs
         while self._connection is not None and time.perf_counter() < until:
@@ -84,6 +87,20 @@ class Runtime:
             for observer in self.observers:
                 observer(self.job)
         return changed
+
+    def _advance_check(self, context: bpy.types.Context) -> bool:
+        check = self.view_check
+        if check is None:
+            return False
+        try:
+            check.advance(context)
+        except errors.MaquetteError as error:  # a camera that was changed meanwhile
+            self.view_check, self.last_error = None, error
+            return True
+        if check.is_done:
+            self.view_check = None
+            view_check.push_undo(context, check)
+        return True
 
     def _handle(self, context: bpy.types.Context, event: Event) -> None:
         match event:
@@ -152,6 +169,8 @@ def _on_timer() -> float:
     now = runtime()
     if now.tick(bpy.context):
         _redraw()
+    if now.view_check is not None:
+        return CHECKING_SECS
     return BUSY_SECS if now.job is not None or now.backend_is_starting else IDLE_SECS
 
 

@@ -82,6 +82,8 @@ class Refined:
     """None from a backend older than protocol 1.2, or where topology stayed."""
     seen: float = 1.0
     """Share of the surface that some view saw; the rest was filled from around it."""
+    upscaled_by: str = ""
+    """What enlarged the base colour: ``real_esrgan``, ``lanczos``, or nothing."""
 
 
 def rgba(colors: NDArray[np.generic]) -> Floats:
@@ -105,7 +107,9 @@ def refined_from(result: messages.SubjectResult, blobs: Mapping[str, bytes | byt
         raise _broken("has maps but no UVs")
     origin = None if result.origin is None else _correspondence(given, surface)
     seen = result.seen if math.isfinite(result.seen) else 1.0
-    return Refined(result.subject_id, result.same_topology, surface, origin, min(max(seen, 0.0), 1.0))
+    return Refined(
+        result.subject_id, result.same_topology, surface, origin, min(max(seen, 0.0), 1.0), result.upscaled_by
+    )
 
 
 def _maps(given: Mapping[str, NDArray[np.generic]]) -> SurfaceMaps | None:

@@ -154,8 +154,22 @@ def _read_subject(
         keep_look=target.paint.keep_look if paint.maps else 0.0,
         texel_mask=None if paint.texel_mask is None else _keep(paint.texel_mask, blobs),
         painted_triangles=None if whole.painted is None else _keep(whole.painted, blobs),
+        upscale=_upscale(target, paint.texture_size),
     )
     return subject, replace(_delivery(target, thing), slots=paint.slots, tiles=paint.tiles)
+
+
+def _upscale(target: properties.MaquetteTarget, side: int) -> int:
+    """How many times; bounded here, where the panel's own words can be used. ``side``: of all tiles together, pixels."""
+    times = int(target.paint.upscale)
+    if times > 1 and times * side > limits.MAX_TEXTURE_SIZE:
+        raise _bad(
+            Code.INVALID_RECIPE,
+            f"The texture of {target.object.name}, {side} pixels upscaled {times} times, would have {times * side}; "
+            f"{limits.MAX_TEXTURE_SIZE} are possible.",
+            "Set Upscale lower, or choose a smaller texture.",
+        )
+    return times
 
 
 def _maps_ref(paint: paint_reading.Paint, blobs: dict[str, arrays.Bytes]) -> recipe.SurfaceMaps | None:

@@ -19,6 +19,7 @@ from . import (
     mesh_building,
     properties,
     quads,
+    result_notes,
     result_settings,
     same_topology,
     selecting,
@@ -179,12 +180,13 @@ def accept(
     As a new object in the target's place, which stays, hidden and linked to it; or as a shape key of the target itself,
     which is returned then. A target that was edited so that the result does not fit it any more gets a new object.
     """
-    said = origin.said.get(refined.subject_id, "")
     refined = as_asked(refined, origin.recipe_json)
+    said = f"{origin.said.get(refined.subject_id, '')} {result_notes.of_images(refined)}".strip()
     if refined.same_topology and how.shape_key:
         note = in_place.deliver(target, refined, how)
         if note is not None:
             note.job_id, note.recipe, note.versions, note.said = origin.job_id, origin.recipe_json, origin.versions, said
+            note.seen = refined.seen if refined.surface.maps is not None else -1.0
             _show_key(context, target, note)
             return target
     made = _result_object(context, target, refined, origin, how)
@@ -192,6 +194,8 @@ def accept(
     result["maquette_recipe"] = origin.recipe_json
     result["maquette_job"] = origin.job_id
     result["maquette_versions"] = origin.versions
+    if refined.surface.maps is not None:
+        result[result_notes.SEEN] = refined.seen
     if refined.same_topology and (how.shape_key or not fits):
         said = f"{said} {EDITED}".strip()
     if not fits and (refined.same_topology or not made.carried):

@@ -53,6 +53,8 @@ class MAQUETTE_OT_refine(bpy.types.Operator):
         if not waiting:
             return {"FINISHED"}
         _await_job(context, now, job)
+        for note in job.notes:
+            self.report({"INFO"}, note)
         if job.error is not None:
             self.report({"ERROR"}, str(job.error))
         return {"FINISHED"} if job.delivered else {"CANCELLED"}

@@ -38,6 +38,7 @@ class MAQUETTE_PT_paint(bpy.types.Panel):
         column = layout.column()
         column.prop(paint, "material")
         column.prop(paint, "texture_size")
+        column.row(align=True).prop(paint, "upscale", expand=True)
         row = column.row(heading="Own Seed")
         row.prop(paint, "has_seed", text="")
         part = row.row()

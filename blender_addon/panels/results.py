@@ -5,8 +5,8 @@
 
 import bpy
 
-from .. import carrying, look_settings, result_settings
-from ..operators.results import active_result
+from .. import carrying, look_settings, properties, result_notes, result_settings
+from ..operators.results import active_key_result, active_result
 from .text import draw_lines
 
 
@@ -29,7 +29,11 @@ class MAQUETTE_PT_results(bpy.types.Panel):
         column.prop(settings, "carry_uvs")
         column.prop(settings, "carry_flat")
         layout.prop(look_settings.settings(context.scene), "images")
-        result = active_result(context)
+        result, carrier = active_result(context), active_key_result(context)
+        seen = properties.notes(carrier).keys[-1].seen if carrier is not None else (result or {}).get(result_notes.SEEN, -1.0)
+        if seen >= 0:
+            icon = "INFO" if seen >= result_notes.FEW else "ERROR"
+            draw_lines(layout, context, result_notes.seen_line(seen), icon=icon)
         if result is not None:
             _draw_result(layout, context, result)
         layout.separator()

@@ -5,7 +5,7 @@
 
 import bpy
 
-from .. import look_settings, properties
+from .. import look_settings, properties, pump
 from ..operators.uv_tools import chosen_target
 from .text import draw_lines
 
@@ -37,6 +37,10 @@ class MAQUETTE_PT_cameras(bpy.types.Panel):
 
 
 def _draw_coverage(layout: bpy.types.UILayout, context: bpy.types.Context, paint: look_settings.MaquettePaint) -> None:
+    check = pump.runtime().view_check
+    if check is not None:
+        layout.progress(factor=check.progress, type="BAR", text="Looking")
+        return
     layout.operator("maquette.check_views", icon="VIEW_CAMERA")
     if paint.unseen_report:
         draw_lines(layout, context, paint.unseen_report, icon="ERROR" if paint.has_unseen else "INFO")

@@ -41,6 +41,9 @@ class Script:
     """By a subject's name; told after the first step, as a loaded prior does."""
     tells_origin: bool = True
     """Where a new surface came from; backends before protocol 1.2 do not say."""
+    share_seen: float = 1.0
+    """Of each result's surface."""
+    upscales_by: str = "lanczos"
     seen: list[object] = field(default_factory=list)
     """Every request, in order."""
 
@@ -203,11 +206,14 @@ class SmallBackend:
         for subject in job.recipe.subjects:
             refs = [self._store(array) for array in self.refined(subject)]
             same = subject.mode != "remesh"
-            color = self._store(texture())
+            times = subject.upscale
+            color = self._store(texture().repeat(times, 0).repeat(times, 1))
             origin = None if same or not self.script.tells_origin else self._origin(subject)
-            maps = {name: self._store(data) for name, data in data_maps().items()} if subject.material == "pbr" else {}
+            other = data_maps() if subject.material == "pbr" else {}
+            maps = {name: self._store(data.repeat(times, 0).repeat(times, 1)) for name, data in other.items()}
+            looks = {"seen": self.script.share_seen, "upscaled_by": self.script.upscales_by if times > 1 else ""}
             results.append(
-                messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin, **maps, seen=0.75)
+                messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin, **maps, **looks)
             )
         return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
 

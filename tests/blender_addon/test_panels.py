@@ -250,3 +250,66 @@ def test_every_property_and_operator_has_a_tooltip(addon: Addon, installed: str)
     for operator in addon("operators").CLASSES:
         assert operator.__doc__
         assert not operator.__doc__.endswith(".")
+
+
+def test_how_much_the_views_saw_is_shown_and_little_says_what_to_do(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scenes.cube()
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    found = draw_panels(capfd)
+    assert "Views saw 100 % of the surface" in _lines(found["MAQUETTE_PT_results"])
+    assert "Check Views" not in _lines(found["MAQUETTE_PT_main"])
+    connected.script.share_seen = 0.898
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    told = capfd.readouterr().out
+    assert "Crate: Views saw 89 % of the surface; the rest is filled in" in told
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
+    found = draw_panels(capfd)
+    assert "Press Check Views to see where, and Add Cameras" in _lines(found["MAQUETTE_PT_main"])
+    assert "Views saw 89 % of the surface" in _lines(found["MAQUETTE_PT_results"])
+
+
+def test_a_shape_key_says_it_too(addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]) -> None:
+    crate = scenes.cube(prompt=None)
+    scenes.add_target(crate, "a crate", mode="keep_topology")
+    bpy.context.scene.maquette.targets[0].delivery = "SHAPE_KEY"
+    connected.script.share_seen = 0.5
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    assert crate.data.shape_keys is not None
+    found = draw_panels(capfd)
+    assert "Views saw 50 % of the surface" in _lines(found["MAQUETTE_PT_results"])
+    assert "Check Views" in _lines(found["MAQUETTE_PT_main"])
+
+
+def test_images_are_upscaled_as_chosen_and_it_is_said_by_what(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    crate = scenes.cube()
+    paint = bpy.context.scene.maquette.targets[0].paint
+    assert "upscale" in draw_panels(capfd)["MAQUETTE_PT_paint"]
+    paint.upscale, paint.material = "4", "pbr"
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    result = crate.maquette.result
+    nodes = result.material_slots[0].material.node_tree.nodes
+    assert {tuple(node.image.size) for node in nodes if node.bl_idname == "ShaderNodeTexImage"} == {(128, 128)}
+    assert "Upscaled by Lanczos, without new detail" in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    connected.script.upscales_by = "real_esrgan"
+    assert bpy.ops.maquette.refine() == {"FINISHED"}
+    assert "which adds likely detail" in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    paint.texture_size = "8192"
+    with pytest.raises(RuntimeError, match="8192 pixels upscaled 4 times, would have 32768"):
+        bpy.ops.maquette.refine()
+
+
+def test_while_views_are_checked_there_is_a_bar_and_no_button(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
+    crate = scenes.cube()
+    assert "maquette.check_views" in draw_panels(capfd)["MAQUETTE_PT_cameras"]
+    now = addon("pump").runtime()
+    now.view_check = addon("view_check").ViewCheck(bpy.context, crate, "check")
+    assert "maquette.check_views" not in draw_panels(capfd)["MAQUETTE_PT_cameras"]
+    pump_until(addon, lambda: now.view_check is None)
+    found = draw_panels(capfd)["MAQUETTE_PT_cameras"]
+    assert "maquette.add_cameras" in found
+    assert "are seen by no view" in _lines(found)

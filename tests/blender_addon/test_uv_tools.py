@@ -6,7 +6,7 @@ import blender_scenes as scenes
 import bpy
 import numpy as np
 import pytest
-from driving import Addon
+from driving import Addon, pump_until
 
 pytestmark = pytest.mark.blender
 
@@ -178,3 +178,60 @@ def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
     steep = shape.normals[:, 2] < -0.97
     assert not (found.seen & steep).any()
     assert (found.seen | ~found.looked_at)[shape.normals[:, 2] > 0.2].all()
+
+
+def test_a_bent_face_is_looked_at_on_its_surface_not_below_it(addon: Addon) -> None:
+    """The mean of the corners lies off both triangles, above or below, however the face is split."""
+    coverage = addon("coverage")
+    for heights in ((0.0, 0.3, 0.0, 0.3), (0.3, 0.0, 0.3, 0.0)):
+        corners = [(x, y, z) for (x, y), z in zip(((0, 0), (1, 0), (1, 1), (0, 1)), heights, strict=True)]
+        thing = scenes.mesh_object("Bent", corners, [(0, 1, 2, 3)])
+        shape = coverage.shape_of(bpy.context, thing)
+        above = np.array([[0.0, 0.0, 1.0]])
+        assert all(coverage._sees(shape, place, shape.middle + above[0] * 3) for place in range(len(shape.places)))
+        assert coverage.look(shape, above).seen.all()
+        thing.scale.x = -1
+        bpy.context.view_layer.update()
+        mirrored = coverage.shape_of(bpy.context, thing)
+        np.testing.assert_allclose(mirrored.normals, shape.normals * (-1, 1, 1), atol=1e-6)
+
+
+def test_a_face_of_many_corners_is_looked_at_in_few_places_all_over_it(addon: Addon) -> None:
+    bpy.ops.mesh.primitive_circle_add(vertices=300, radius=1.0, fill_type="NGON")
+    shape = addon("coverage").shape_of(bpy.context, bpy.context.object)
+    assert 8 <= len(shape.places) <= 16
+    assert shape.areas == pytest.approx([np.pi], rel=1e-3)
+    assert shape.places[:, :2].std(axis=0).min() > 0.3
+
+
+def test_a_button_checks_bit_by_bit_and_blender_answers_meanwhile(addon: Addon) -> None:
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=48)
+    thing = bpy.context.object
+    scenes.add_target(thing, "a ball", mode="texture_only")
+    now = addon("pump").runtime()
+    now.view_check = check = addon("view_check").ViewCheck(bpy.context, thing, "add")
+    assert not bpy.ops.maquette.check_views.poll()
+    seen = []
+    pump_until(addon, lambda: seen.append(check.progress) or now.view_check is None, timeout_secs=60)
+    assert len(set(seen)) > 4, "in several ticks"
+    assert seen == sorted(seen)
+    assert bpy.ops.maquette.check_views.poll()
+    assert "are seen by no view" in paint().unseen_report
+    # what a script does at once says the same
+    said = paint().unseen_report
+    cameras = [one for one in bpy.data.objects if one.type == "CAMERA"]
+    assert check.said.startswith(f"{len(cameras)} cameras were added." if cameras else "No camera would see more")
+    assert bpy.ops.maquette.check_views() == {"FINISHED"}
+    assert paint().unseen_report == said
+
+
+def test_a_target_that_goes_while_it_is_checked_is_forgotten(addon: Addon) -> None:
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=48)
+    thing = bpy.context.object
+    scenes.add_target(thing, "a ball", mode="texture_only")
+    now = addon("pump").runtime()
+    now.view_check = addon("view_check").ViewCheck(bpy.context, thing, "check")
+    now.tick(bpy.context)
+    bpy.data.objects.remove(thing)
+    pump_until(addon, lambda: now.view_check is None, timeout_secs=60)
+    assert paint().unseen_report == ""
