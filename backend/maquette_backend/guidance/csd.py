@@ -14,7 +14,7 @@ from maquette_backend.guidance.weights import one_minus_alpha_bar
 
 @dataclass(frozen=True)
 class Csd(Stateless):
-    """``w (eps_text + a eps_empty + b eps_negative)``, w = 1 − ᾱ, a + b = −1 (CSD, section 4.3).
+    """``w (eps_text + a eps_empty + b eps_negative)``, w = 1 − ᾱ, a + b = −1 (CSD, with annealed negative prompts).
 
     The negative prompt comes in by and by: early it would only push away from the shape. The guidance scale plays no
     part, for nothing but the guidance is left.

@@ -48,7 +48,7 @@ def noise_in(noisy: Tensor, clean: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 
 def rescaled(guided: Tensor, plain: Tensor, share: float, modality: Modality) -> Tensor:
-    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023, eq. 15–16).
+    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023, section 3.4).
 
     Colour and normals each by their own; coverage not at all, for it cannot be too certain.
     """

@@ -20,7 +20,7 @@ class Decodes(Protocol):
 
 
 def image_loss(prior: Decodes, image: Tensor, guided: Guided, share: float = 0.01) -> Tensor:
-    """``share · w(t) ½‖image − decode(x0_hat)‖²`` (HiFA, eq. 8–9): added to ``distillation_loss``, scaled like it.
+    """``share · w(t) ½‖image − decode(x0_hat)‖²`` (HiFA's image-space loss): added to ``distillation_loss``, scaled like it.
 
     ``image`` [B,C,H,W] as it went into ``encode_image``. The decoder is not on the tape. An encoder that compresses
     forgives what this does not: single wrong pixels. Where ``guided`` has a weight for each place, so has this.

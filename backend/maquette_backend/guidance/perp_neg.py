@@ -55,7 +55,7 @@ class Directions:
 
 
 def side_directions(texts: SideTexts, azimuth: Tensor) -> Directions:
-    """For views at ``azimuth`` [B], radians, 0 the front (Perp-Neg, section 4.2)."""
+    """For views at ``azimuth`` [B], radians, 0 the front (Perp-Neg, view-dependent prompts)."""
     turn = torch.atan2(azimuth.sin(), azimuth.cos()).abs() / (math.pi / 2)  # 0 front, 1 side, 2 back
     in_front = turn < 1
     r = torch.where(in_front, 1 - turn, 2 - turn).to(texts.front)  # 1 at the nearer end of its quarter, 0 at the further
@@ -79,7 +79,7 @@ def perpendicular(direction: Tensor, main: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PerpNeg:
-    """An estimator: ``u + s (d + Σ wᵢ perp(dᵢ, d))``, d the wanted direction, dᵢ the unwanted ones (Perp-Neg, eq. 8).
+    """An estimator: ``u + s (d + Σ wᵢ perp(dᵢ, d))``, d the wanted direction, dᵢ the unwanted ones (Perp-Neg's sampler).
 
     The question's own text is not asked; ``texts`` hold it with the words for each side.
     """

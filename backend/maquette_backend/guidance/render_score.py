@@ -100,7 +100,7 @@ class LoraRenderScore:
         self.optimiser.zero_grad(set_to_none=True)
 
     def loss(self, question: Question, generator: torch.Generator) -> Tensor:
-        """``E ‖eps_renders − eps‖²`` (eq. 9), in the measure of v; on a tape to its own parameters alone."""
+        """``E ‖eps_renders − eps‖²`` (section 3.2), in the measure of v; on a tape to its own parameters alone."""
         low, high = self.settings.times
         together = question.prior.settings.views_together
         drawn = torch.rand(len(question.time) // together, generator=generator).repeat_interleave(together)

@@ -68,7 +68,7 @@ class SwitchedTimes:
 
 @dataclass(frozen=True)
 class SquareRootTimes:
-    """One time a step, falling from ``high`` to ``low`` as the square root of progress (HiFA, eq. 10).
+    """One time a step, falling from ``high`` to ``low`` as the square root of progress (HiFA, timestep annealing).
 
     Fast through the noisy times, where little is decided, slow through the fine ones.
     """

@@ -1,6 +1,6 @@
 """Several priors at once, each with its own weight: Magic123's trade-off between imagination and precision.
 
-Qian et al. 2023, eq. 5: ``λ_2D grad_2D + λ_3D grad_3D``. Priors may encode pictures differently, so the sum is one of
+Qian et al. 2023: ``λ_2D grad_2D + λ_3D grad_3D``. Priors may encode pictures differently, so the sum is one of
 losses on the picture and not one of estimates.
 """
 

@@ -17,7 +17,7 @@ _PURPOSE = 1
 
 @dataclass(frozen=True)
 class Sjc(Stateless):
-    """``(x − E_n[D(x + σ′n)]) / σ′²`` with σ′ = sigma / alpha: the perturb-and-average score (SJC, eq. 8).
+    """``(x − E_n[D(x + σ′n)]) / σ′²`` with σ′ = sigma / alpha: the perturb-and-average score (SJC).
 
     A render is no noisy image, so the denoiser is never shown it bare.
     """

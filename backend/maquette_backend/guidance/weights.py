@@ -46,10 +46,10 @@ def uniform(alpha: Tensor, sigma: Tensor, progress: float) -> Tensor:
 
 
 def clean_distance(alpha: Tensor, sigma: Tensor, progress: float) -> Tensor:
-    """w = √((1 − ᾱ) / ᾱ): the plain distance of clean images (ISM, eq. 17 of LucidDreamer; MVDream, section 3.3)."""
+    """w = √((1 − ᾱ) / ᾱ): the plain distance of clean images (ISM, section 3.2 of LucidDreamer; MVDream, section 3.3)."""
     return torch.ones_like(alpha + sigma)
 
 
 def score(alpha: Tensor, sigma: Tensor, progress: float) -> Tensor:
-    """(alpha / sigma)²: what turns D(x + σ′n) − x into a score, σ′ = sigma / alpha (SJC, eq. 8)."""
+    """(alpha / sigma)²: what turns D(x + σ′n) − x into a score, σ′ = sigma / alpha (SJC, perturb-and-average scoring)."""
     return (alpha / sigma) ** 2
