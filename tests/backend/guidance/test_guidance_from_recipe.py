@@ -13,15 +13,26 @@ from maquette_backend.guidance.camera_guided import CameraGuided, CgLoraSettings
 from maquette_backend.guidance.catalogue import method_names
 from maquette_backend.guidance.csd import Csd
 from maquette_backend.guidance.from_recipe import check_guidance_fits, distiller_of, times_of, weighting_of
+from maquette_backend.guidance.guided import Guided, distillation_loss
 from maquette_backend.guidance.ism import Ism
 from maquette_backend.guidance.perp_neg import PerpNeg
 from maquette_backend.guidance.schedule import SquareRootTimes, SwitchedTimes, TimeSchedule
 from maquette_backend.guidance.sds import Sds
 from maquette_backend.guidance.sjc import Sjc
 from maquette_backend.guidance.vsd import Vsd
+from maquette_backend.refine.distil import stage_loss
 from maquette_backend.refine.plan import appearance_settings, geometry_settings
 from maquette_protocol.recipe import Guidance, Recipe, Times
 from tiny_prior import TinyPrior
+from torch import Tensor
+
+
+class Decodable(GaussianPrior):
+    """Its encoding is the picture."""
+
+    def decode_image(self, encoded: Tensor) -> Tensor:
+        return encoded
+
 
 ADVICE = TimeSchedule((0.2, 0.9), (0.2, 0.5))
 EXACT = GaussianPrior(lambda text, views, modality: torch.zeros(1), 0.4)
@@ -124,6 +135,17 @@ def test_stages_take_what_the_recipe_says_and_else_the_priors_advice() -> None:
     assert plain.schedule == TimeSchedule(advice.appearance_time_start, advice.appearance_time_end)
     assert (plain.base_times, plain.base_emphasis) == ((0.9, 1.0), advice.overall_color_emphasis)
     assert (plain.distillation.weighting, plain.distillation.rescale, plain.image_loss) == (None, 0.5, 0.0)
+
+
+def test_a_stages_loss_has_the_image_loss_on_top_where_it_is_asked_for() -> None:
+    prior = Decodable(lambda text, views, modality: torch.zeros(1), 0.4)
+    settings = geometry_settings(Recipe((), guidance=Guidance(image_loss=0.5)), plain_settings(modalities=("color",)))
+    image, target = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    guided = Guided(target, torch.full((2, 1, 1, 1), 0.7))
+    alone = stage_loss(image, image, guided, prior, replace(settings, image_loss=0.0))
+    assert torch.equal(alone, distillation_loss(image, guided))
+    # the encoding is the picture itself, so both distances are the same
+    torch.testing.assert_close(stage_loss(image, image, guided, prior, settings), 1.5 * alone)
 
 
 def test_what_any_prior_can_do_is_not_refused() -> None:

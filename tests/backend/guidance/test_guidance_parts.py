@@ -106,6 +106,17 @@ def test_image_loss_pulls_towards_the_decoded_estimate() -> None:
     assert target.grad is None
 
 
+def test_image_loss_heeds_a_weight_for_each_place_in_a_smaller_encoding() -> None:
+    """Where the estimate has no say, the picture is not pulled either."""
+    prior = Decoding(lambda text, views, modality: torch.zeros(1), 0.4)
+    image = randn(1, 3, SIDE, SIDE, seed=1).requires_grad_()
+    weight = torch.tensor([[1.0, 0.0], [2.0, 1.0]], dtype=torch.float64).view(1, 1, 2, 2)
+    target = randn(1, 3, SIDE, SIDE, seed=2)
+    image_loss(prior, image, Guided(target, weight), share=1.0).backward()
+    each = weight.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(image.grad, each * (image.detach() - target) / SIDE)
+
+
 SIDES = SideTexts(*(torch.tensor([[float(value)]], dtype=torch.float64) for value in (1, 2, 3)))
 
 
