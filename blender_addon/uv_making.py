@@ -12,12 +12,14 @@ from contextlib import contextmanager
 import bpy
 import numpy as np
 
-from . import mesh_building
+from . import mesh_building, mesh_reading, uv_checks
 from ._protocol import errors
 
 Code = errors.ErrorCode
-_ANGLE_LIMIT = math.radians(66.0)
-_MARGIN = 4 / 1024
+_ANGLE_LIMITS = tuple(map(math.radians, (66.0, 45.0, 20.0)))
+"""The largest first, for few islands; a smaller one where a sharp turn, such as a thin rim, folds an island over itself."""
+_CHECKED_SIDE = 1024
+_MARGIN = 4 / _CHECKED_SIDE
 """Between islands: texels that a texture's smaller copies mix."""
 _MAX_UV_LAYERS = 8
 
@@ -61,14 +63,31 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
             bpy.ops.object.mode_set(mode="EDIT")
             bpy.ops.mesh.reveal()
             bpy.ops.mesh.select_all(action="SELECT")
-            bpy.ops.uv.smart_project(angle_limit=_ANGLE_LIMIT, island_margin=_MARGIN)
-            bpy.ops.object.mode_set(mode="OBJECT")
-        found = np.zeros((len(copy.loops), 2), np.float32)
-        copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())
+            for angle in _ANGLE_LIMITS:
+                bpy.ops.uv.smart_project(angle_limit=angle, island_margin=_MARGIN)
+                bpy.ops.object.mode_set(mode="OBJECT")
+                found = np.zeros((len(copy.loops), 2), np.float32)
+                copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())
+                if _is_sound(copy, found):
+                    break
+                bpy.ops.object.mode_set(mode="EDIT")
+            else:
+                bpy.ops.object.mode_set(mode="OBJECT")
         return found
     finally:
         bpy.data.objects.remove(thing)
         bpy.data.meshes.remove(copy)
+
+
+def _is_sound(mesh: bpy.types.Mesh, uvs: np.ndarray) -> bool:
+    """Whether a texture can be painted on UVs [L,2]."""
+    triangles, loops = mesh_reading.triangle_corners(mesh)
+    polygons = np.zeros(len(triangles), np.int32)
+    mesh.loop_triangles.foreach_get("polygon_index", polygons)
+    corners = mesh_reading.positions_of(mesh)[triangles]
+    crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    areas = (np.linalg.norm(crossed, axis=1) / 2).astype(np.float32)
+    return uv_checks.check(uv_checks.Faces(uvs[loops], areas, polygons, len(mesh.polygons)), _CHECKED_SIDE).is_sound
 
 
 @contextmanager

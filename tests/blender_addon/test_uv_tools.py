@@ -96,6 +96,25 @@ def test_without_a_map_the_check_says_what_to_do(addon: Addon) -> None:
     assert thing.data.uv_layers.active.name == "Maquette UV"
 
 
+def test_a_thin_rim_does_not_fold_over_itself(addon: Addon) -> None:
+    """A vase's neck, whose narrow rim joins its inside to its outside: at the usual angle limit its islands overlap."""
+    outside = [(0.102, 0.219), (0.093, 0.238), (0.083, 0.256), (0.072, 0.274), (0.063, 0.289), (0.056, 0.303), (0.051, 0.315),
+               (0.049, 0.325), (0.048, 0.336), (0.05, 0.347), (0.054, 0.359), (0.061, 0.371), (0.065, 0.381), (0.067, 0.387)]
+    inside = [(0.066, 0.39), (0.064, 0.39), (0.06, 0.387), (0.056, 0.381), (0.051, 0.371), (0.044, 0.359), (0.037, 0.347),
+              (0.03, 0.336), (0.022, 0.325)]  # fmt: skip
+    around, profile = np.linspace(0, 2 * np.pi, 48, endpoint=False), outside + inside
+    vertices = [(r * np.cos(a), r * np.sin(a), z) for r, z in profile for a in around]
+    faces = [
+        (48 * ring + at, 48 * ring + (at + 1) % 48, 48 * (ring + 1) + (at + 1) % 48, 48 * (ring + 1) + at)
+        for ring in range(len(profile) - 1)
+        for at in range(48)
+    ]
+    thing = scenes.mesh_object("Rim", vertices, faces)
+    scenes.add_target(thing, "a vase", mode="texture_only")
+    assert bpy.ops.maquette.make_uvs() == {"FINISHED"}
+    assert not paint().has_bad_faces, paint().uv_report
+
+
 def test_eight_maps_are_all_that_fit(addon: Addon) -> None:
     crate = scenes.cube()
     while len(crate.data.uv_layers) < 8:
