@@ -55,6 +55,7 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
     while len(copy.uv_layers):
         copy.uv_layers.remove(copy.uv_layers[0])  # found anew each time: removing one moves the others
     copy.uv_layers.new(name=mesh_building.UV_NAME)
+    found = np.zeros((len(copy.loops), 2), np.float32)
     thing = bpy.data.objects.new(".maquette", copy)
     try:
         if copy.shape_keys is not None:
@@ -66,7 +67,6 @@ def _projected(context: bpy.types.Context, mesh: bpy.types.Mesh) -> np.ndarray:
             for angle in _ANGLE_LIMITS:
                 bpy.ops.uv.smart_project(angle_limit=angle, island_margin=_MARGIN)
                 bpy.ops.object.mode_set(mode="OBJECT")
-                found = np.zeros((len(copy.loops), 2), np.float32)
                 copy.attributes[mesh_building.UV_NAME].data.foreach_get("vector", found.ravel())
                 if _is_sound(copy, found):
                     break
