@@ -189,9 +189,9 @@ def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
     coverage = addon("coverage")
     shape = coverage.shape_of(bpy.context, thing)
     rig = addon("_protocol").recipe.CameraRig()
-    began = time.perf_counter()
+    began = time.thread_time()
     found = coverage.look(shape, coverage.directions_of(rig, shape), budget_secs=0.5)
-    assert time.perf_counter() - began < 10.0  # on a busy machine
+    assert time.thread_time() - began < 2.0  # its own work, however busy the machine is
     assert found.looked_at.any()
     # the orbit looks down from 5° at the least: what faces down steeply is not seen
     steep = shape.normals[:, 2] < -0.97
