@@ -19,7 +19,7 @@ from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.canvas import Canvas
-from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distil import Scene, StageSettings
 from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
 from maquette_backend.refine.events import JobEvents, PreviewFrame
 from maquette_backend.refine.finish import vertex_colors
@@ -85,6 +85,14 @@ class AppearanceRun(ABC):
     @abstractmethod
     def vertex_colors(self) -> NDArray[np.uint8]:
         """[V,3] sRGB, for previews."""
+
+    def rate(self, settings: StageSettings) -> float:
+        """Adam's, of what the skin in its present form learns."""
+        return settings.color_rate
+
+    def settle(self) -> None:
+        """After a step of all together: bring what it learned back into its bounds."""
+        return None
 
     def seen(self) -> NDArray[np.bool_]:
         """[P]: the texels that the views of its steps saw, past everything that stands in the artist's cameras' way."""

@@ -142,6 +142,12 @@ class MaterialRun(AppearanceRun):
         linear = torch.from_numpy(picture_from_unit[:3, :3]).float()
         return self._map_skin.paint_in(light, (linear / linear[:, 0].norm()).to(self.canvas.device))
 
+    def rate(self, settings: StageSettings) -> float:
+        return MAP_RATE
+
+    def settle(self) -> None:
+        self._map_skin.maps.project()
+
     def images(self, seen: NDArray[np.bool_]) -> Maps:
         moved = self._map_skin.maps.texels.detach().cpu() - self._at_first
         return finished_maps(self.canvas, moved_images(self._baked, moved), seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from maquette_protocol import limits
 from maquette_protocol.recipe import Recipe
 
@@ -11,9 +12,9 @@ from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.sds import Sds
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio
-from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distil import Scene, StageSettings
 from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
-from maquette_backend.refine.painting import Stand, paint_step, painter, plain_paint
+from maquette_backend.refine.painting import Painter, Stand, paint_step, plain_paint
 from maquette_backend.refine.plan import scene_settings
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.stage_loop import Task
@@ -48,7 +49,7 @@ def _paint(studio: Studio, runs: Sequence[AppearanceRun], stand: Stand) -> None:
     recipe, distiller = studio.recipe, stand.scene.distiller
     first, steps = runs[0].canvas.subject_id, recipe.stages.scene_steps
     settings = scene_settings(recipe, studio.prior.settings)
-    state = painter({run.canvas.subject_id: run.skin for run in runs}, settings)
+    state = _together(runs, settings)
 
     def step(number: int) -> float:
         return paint_step(state, stand, settings, number / steps, generator_for(recipe.seed, "scene", number))
@@ -68,6 +69,19 @@ def _paint(studio: Studio, runs: Sequence[AppearanceRun], stand: Stand) -> None:
             show,
         )
     )
+
+
+def _together(runs: Sequence[AppearanceRun], settings: StageSettings) -> Painter:
+    """Every skin at the rate of its own steps: what suits a volume would paint a map anew in twenty steps."""
+    groups = [{"params": run.skin.overall(), "lr": settings.base_rate} for run in runs]
+    groups += [{"params": run.skin.detail(), "lr": run.rate(settings)} for run in runs]
+    optimiser = torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
+
+    def settle() -> None:
+        for run in runs:
+            run.settle()
+
+    return Painter({run.canvas.subject_id: run.skin for run in runs}, optimiser, settle)
 
 
 def scene_stand(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from job_in_memory import Shelf, Store, equal, run
 from maquette_backend.priors.prior import Condition, Modality, Views
+from maquette_backend.refine.material_run import MAP_RATE
 from maquette_backend.refine.painting import plain_paint, true_camera
 from maquette_backend.refine.scene_run import scene_words
 from maquette_backend.refine.surroundings import joined, read_surroundings
@@ -203,6 +204,20 @@ def test_each_hears_its_own_words_and_the_scene_its_own(shelf: Shelf) -> None:
     stages = replace(SCENE, appearance_steps=1, scene_steps=1)
     run(Recipe(subjects, stages=stages, scene_prompt="a café"), shelf, priors=lambda name: prior)
     assert prior.texts == [{"blurry"}, {"a chair"}, {""}, {"a table"}, {"blurry"}, {"a café"}]
+
+
+def test_scene_steps_tune_a_material_and_do_not_paint_it_anew(shelf: Shelf) -> None:
+    """A step moves no texel further than its maps' own rate, and leaves it in its bounds."""
+    left, right = two_boxes(shelf)
+    subjects = tuple(replace(one, material="pbr", maps=None, keep_look=0.0, texture_size=32) for one in (left, right))
+    before, after = (
+        run(Recipe(subjects, stages=replace(SCENE, scene_steps=steps)), shelf, priors=red_prior).results for steps in (0, 6)
+    )
+    for one, other in zip(before, after, strict=True):
+        assert one.roughness is not None
+        assert other.roughness is not None
+        step = np.abs(one.roughness.astype(int) - other.roughness)
+        assert 0 < step.max() <= 255 * 6 * MAP_RATE + 1
 
 
 def test_without_words_of_its_own_the_scene_is_what_its_subjects_are(shelf: Shelf) -> None:
