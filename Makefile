@@ -9,11 +9,11 @@ SETUP := $(PYTHON) tools/setup_venvs.py
 ONLY ?=
 BLENDER_TESTS = $(wildcard tests/blender_addon tests/end_to_end)
 
-.PHONY: help setup demo examples check lint types test test-backend test-blender test-all test-gui test-gpu bench extension \
+.PHONY: help setup demo examples scene-examples check lint types test test-backend test-blender test-all test-gui test-gpu bench extension \
 	prior prior-data prior-eval soak fuzz clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup:  ## Create both environments (backend, Blender 4.5); seconds when they are up to date
 	@$(SETUP) backend blender-4.5
@@ -63,6 +63,9 @@ bench: setup  ## Measure the budgets; ONLY=raster runs one part; writes out/benc
 
 examples: setup  ## Refine five coarse pieces with the controls of the shape: pictures and figures in docs/examples; ONLY=chair for one
 	@$(BLENDER) tools/shape_examples.py $(if $(ONLY),--only $(ONLY))
+
+scene-examples: setup  ## Paint a room of six plain pieces in one job: pictures in two lights in docs/examples/scene.jpg
+	@$(BLENDER) tools/scene_examples.py
 
 extension:  ## Build dist/maquette-*.zip with Blender's own builder
 	@$(SETUP) blender-4.5
