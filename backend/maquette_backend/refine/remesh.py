@@ -107,6 +107,11 @@ class RemeshBody(nn.Module):
         if wanted != self._grid_class:
             self._grid_class, self._grid, self._thin = wanted, None, None
 
+    def finest(self) -> RemeshGrid:
+        """The grid on which the surface is delivered, from now on the present one."""
+        self.at(1.0)
+        return self.grid
+
     def surface(self) -> Surface:
         grid = self.grid
         moved, vertices, sdf = self._placed()
@@ -118,9 +123,10 @@ class RemeshBody(nn.Module):
         return Surface(positions, triangles, build_topology(triangles), moved)
 
     @torch.no_grad()
-    def delivered(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def delivered(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float64]]:
         """The surface on the finest grid, each vertex exactly as far from the start's surface as its displacement says:
-        between two grid vertices the distance is not linear, which cuts edges and thins what is round."""
+        between two grid vertices the distance is not linear, which cuts edges and thins what is round. And where each
+        vertex [V,3] would be had the grid not been carried along."""
         self.at(1.0)
         _, vertices, sdf = self._placed()
         return self._exactly(vertices, sdf)
@@ -130,7 +136,7 @@ class RemeshBody(nn.Module):
         """The surface on the finest grid as it would be delivered had nothing moved; it closes what was open."""
         self.at(1.0)
         vertices = self.grid.grid.vertices
-        return self._exactly(vertices, self.controls.cut(self.grid.base, vertices))
+        return self._exactly(vertices, self.controls.cut(self.grid.base, vertices))[:2]
 
     def penalty(self, surface: Surface) -> Tensor:
         grid = self.grid
@@ -198,11 +204,16 @@ class RemeshBody(nn.Module):
             self._thin = ThinEdges(self.grid, self.solid)
         return TAKEN_OFF * self._thin.back(crossings(sdf, self.grid.edges))
 
-    def _exactly(self, vertices: Tensor, sdf: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _exactly(
+        self, vertices: Tensor, sdf: Tensor
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float64]]:
         grid = self.grid
         positions, triangles = marching_tets.extract(vertices, sdf, grid.grid.tets, grid.edges)
-        positions = positions + self._exactly_back(crossings(sdf, grid.edges))
-        return positions.cpu().numpy().astype(np.float32), triangles.cpu().numpy().astype(np.int32)
+        found = crossings(sdf, grid.edges)
+        back = self._exactly_back(found)
+        came_from = found.between(grid.grid.vertices) + back
+        placed = (positions + back).cpu().numpy().astype(np.float32)
+        return placed, triangles.cpu().numpy().astype(np.int32), came_from.cpu().numpy().astype(np.float64)
 
     def _exactly_back(self, found: Crossings) -> Tensor:
         """What puts every vertex exactly at its level, [N,3]."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import trimesh
-import trimesh.smoothing
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from maquette_backend.refine.finish import Mesh
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.shape.clean import is_closed, keep_parts, remove_degenerate, simplify_parts
+from maquette_backend.shape.crease_sides import Sides, sides_of
+from maquette_backend.shape.creases import EDGE, Creased, creased
+from maquette_backend.shape.evening import evened_places, evened_values
 from maquette_backend.shape.manifold import is_edge_manifold, manifold
-from maquette_backend.shape.reach import Reach, within
+from maquette_backend.shape.reach import Reach, within, worst_between
 from maquette_backend.shape.sdf import Solid, nearest_points, solid_of
 from maquette_backend.shape.slivers import without_slivers
 from maquette_backend.shape.start_parts import start_parts
@@ -23,7 +25,6 @@ from maquette_backend.shape.symmetrise import is_mirrored, symmetrised
 FACE_BUDGET = 16_000
 """Triangles of a remeshed subject that has no budget of its own: fine enough for a 64-class grid, few enough to unwrap
 in seconds."""
-SMOOTHING_STEPS = 10
 _LEAST_HEIGHT = 1e-5
 """Of a delivered triangle, in units of the longest side."""
 SOLE = 0.25
@@ -31,31 +32,62 @@ SOLE = 0.25
 MEANT = 5e-3
 """A start this near to its own mirror image, in units of the longest side, is meant to be symmetric."""
 _TRIES = 4
+_TOLERATED = 4e-3
+"""What the inside of a triangle may be past the bound, in units of the longest side, before edges are given up."""
 _LOST_PART_CLASS = 48
 """The grid on which a part that came to nothing is found again, by itself."""
+
+_NONE_MARKED: NDArray[np.int32] = np.zeros((0, 2), np.int32)
 
 Positions = NDArray[np.floating]
 Triangles = NDArray[np.integer]
 
 
-def delivered(body: RemeshBody, start: Mesh, triangle_budget: int) -> Mesh:
+def delivered(
+    body: RemeshBody, start: Mesh, triangle_budget: int, sharp_edges: NDArray[np.integer] = _NONE_MARKED
+) -> Mesh:
     """What the artist gets of ``body``, which began as ``start``: at most ``triangle_budget`` triangles (0: FACE_BUDGET),
-    no point farther from the start than the bound, and its own mirror image where that is locked and the start is."""
-    positions, triangles = sound(*body.delivered())
+    no point farther from the start than the bound, and its own mirror image where that is locked and the start is.
+    ``sharp_edges`` [E,2] of the start's vertices stay sharp."""
+    sides = sides_of(start.positions, start.triangles, sharp_edges)
+    body.finest()
+    reach = reach_of(body, start)
+    edged = with_edges(body, sides, lambda points: reach.excess(points)[0] <= 0)
+    found = _finished(edged, body, start, triangle_budget, reach)
+    if worst_between(found.positions.astype(np.float64), found.triangles, reach) <= _TOLERATED:
+        return found
+    # a wild surface at the end of its reach: edges are not worth what they add to it
+    plain = with_edges(body, sides, lambda points: np.zeros(len(points), bool))
+    return _finished(plain, body, start, triangle_budget, reach)
+
+
+def _finished(edged: Creased, body: RemeshBody, start: Mesh, triangle_budget: int, reach: Reach) -> Mesh:
     spacing = body.grid.grid.spacing
-    positions = evened(positions, triangles, body.solid, spacing)
-    positions, triangles = with_every_part(positions, triangles, start)
+    positions, triangles = evened(edged, body.solid, spacing)
+    positions, triangles = with_every_part(*sound(positions, triangles), start)
     mirrors = tuple(each for each in body.controls.mirrors if is_mirrored(start.positions, start.triangles, each, MEANT))
     budget = triangle_budget or FACE_BUDGET
     positions, triangles = simplified(positions, triangles, budget, mirrors)
     positions, triangles = without_slivers(positions, triangles, _LEAST_HEIGHT)
     positions = body.controls.standing(positions, SOLE * spacing)
-    reach = reach_of(body, start)
     positions = within(positions, triangles, reach, body.controls.rooted)
     positions, triangles = without_slivers(positions, triangles, _LEAST_HEIGHT)
     if mirrors:
         positions, triangles = sound(*symmetrised(positions, triangles, mirrors, reach.on_both_sides(mirrors)))
     return Mesh(positions.astype(np.float32), triangles.astype(np.int32))
+
+
+def with_edges(
+    body: RemeshBody, sides: Sides, allowed: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+) -> Creased:
+    """The moved surface without degenerate triangles, with vertices along the edges between the start's ``sides``,
+    where they are ``allowed``."""
+    raw, faces, came_from = body.delivered()
+    positions, triangles = sound(raw, faces)
+    if len(triangles) == 0:
+        return Creased(positions.astype(np.float64), triangles.astype(np.int64), np.zeros(0, np.int64))
+    same = KDTree(raw).query(positions)[1]  # tidying moves no vertex
+    return creased(positions, triangles, came_from[same], sides, body.grid.grid.spacing, allowed)
 
 
 def simplified(
@@ -93,18 +125,18 @@ def sound(positions: Positions, triangles: Triangles) -> tuple[NDArray[np.float3
     return without_slivers(*manifold(*remove_degenerate(positions, triangles)))
 
 
-def evened(positions: Positions, triangles: Triangles, solid: Solid, spacing: float) -> NDArray[np.float64]:
-    """Positions [V,3] evened along the surface: a low-pass filter that does not shrink (Taubin 1995), after which each
-    vertex goes back to where it was from the start's surface. So steps along edges go, and no motion is lost."""
-    if len(triangles) == 0:
-        return positions.astype(np.float64)
-    level, _ = solid.to_surface(positions)
-    mesh = trimesh.Trimesh(positions, triangles, process=False)
-    trimesh.smoothing.filter_taubin(mesh, lamb=0.5, nu=0.53, iterations=SMOOTHING_STEPS)
-    smooth = np.asarray(mesh.vertices, np.float64)
+def evened(edged: Creased, solid: Solid, spacing: float) -> tuple[NDArray[np.float64], Triangles]:
+    """Positions [V,3] evened along the surface, after which each vertex goes to where it was from the start's surface,
+    itself evened, so that no motion is lost but what is as short as a cell. Vertices on edges are evened along these, and
+    round nothing."""
+    if len(edged.triangles) == 0:
+        return edged.positions, edged.triangles
+    level = evened_values(edged, solid.to_surface(edged.positions)[0])
+    smooth = evened_places(edged)
     distance, outward = solid.to_surface(smooth)
     wrong = distance - level
-    return smooth - np.where(np.abs(wrong) < spacing, wrong, 0.0)[:, None] * outward
+    back = (np.abs(wrong) < spacing) & (edged.side != EDGE)
+    return smooth - np.where(back, wrong, 0.0)[:, None] * outward, edged.triangles
 
 
 def with_every_part(
@@ -135,8 +167,8 @@ def _closed(positions: Positions, triangles: Triangles) -> tuple[NDArray[np.floa
     size, center = float((high - low).max()), (low + high) / 2
     unit = ((positions - center) / size).astype(np.float32)
     body = RemeshBody(unit, triangles.astype(np.int32), RemeshSettings(_LOST_PART_CLASS, 1e-3), torch.device("cpu"))
-    found, faces = sound(*body.delivered())
+    found, faces = sound(*body.delivered()[:2])
     return (found * size + center).astype(np.float32), faces
 
 
-__all__ = ["FACE_BUDGET", "delivered", "evened", "sound", "with_every_part"]
+__all__ = ["FACE_BUDGET", "delivered", "evened", "sound", "with_edges", "with_every_part"]

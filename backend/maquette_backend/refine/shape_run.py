@@ -115,7 +115,7 @@ class ShapeRun:
         mesh = begun.mesh
         body = RemeshBody(mesh.positions, mesh.triangles, settings, self.prior.settings.device, begun.controls)
         self._refined(body, color)
-        found = delivered(body, start, subject.triangle_budget)
+        found = delivered(body, start, subject.triangle_budget, self.controls.sharp_edges)
         return settled(found, begun.floor, self.placement)
 
     def _refined(self, body: Body, color: ColorField) -> None:

@@ -102,6 +102,14 @@ def within(
     return reach.clamped(placed)
 
 
+def worst_between(positions: Points, triangles: NDArray[np.integer], reach: Reach) -> float:
+    """The most by which a point inside a triangle is past the limit, 0 where none is."""
+    faces = triangles.astype(np.int64)
+    owner, _, too_far, _ = _looked_at(positions, faces, _suspect(positions, faces, reach), reach, _COARSE)
+    near = np.unique(owner[too_far > -_COARSE])
+    return float(_looked_at(positions, faces, near, reach, _FINE)[2].max(initial=0.0))
+
+
 def _suspect(placed: Points, faces: Triangles, reach: Reach) -> NDArray[np.int64]:
     """Triangles [N] whose inside may be too far away: no point of one is farther from the start than its corners by more
     than it is from them."""
