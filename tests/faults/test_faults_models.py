@@ -32,7 +32,7 @@ def test_models_come_and_go_while_the_backend_runs_and_only_names_are_accepted(t
     with backend(tmp_path / "home") as gateway:
         assert _priors(gateway.connection) == BUILT_IN
         register(models, _model("clay"))
-        assert _priors(gateway.connection) == ("starter", "clay")
+        assert _priors(gateway.connection) == (*BUILT_IN, "clay")
         user = Client(gateway.connection).connect()
         user.upload(POSITIONS, TRIANGLES)
         for name in ("/nowhere", "../clay", "someone/model", "Clay"):
@@ -52,8 +52,8 @@ def test_a_list_that_breaks_while_the_backend_runs_changes_nothing(tmp_path):
     models = tmp_path / "home" / "models"
     register(models, _model("clay"))
     with backend(tmp_path / "home") as gateway:
-        assert _priors(gateway.connection) == ("starter", "clay")
+        assert _priors(gateway.connection) == (*BUILT_IN, "clay")
         (models / FILE).write_text("{")
-        assert _priors(gateway.connection) == ("starter", "clay")
+        assert _priors(gateway.connection) == (*BUILT_IN, "clay")
         log = gateway.home / "stderr.log"
         assert "register the models again" in log.read_text()

@@ -113,7 +113,7 @@ def test_a_small_class_has_no_coarser_one() -> None:
 
 
 @pytest.mark.parametrize("grid_class", [16, 48])
-@pytest.mark.parametrize("push", [0.0, -1e4])
+@pytest.mark.parametrize("push", [0.0, pytest.param(-1e4, marks=pytest.mark.slow)])
 def test_a_broken_box_becomes_a_closed_solid(grid_class: int, push: float) -> None:
     """However coarse the grid: what is thickened does not grow out of it, and nothing is inside beyond the box."""
     broken = remesh_shapes.broken_cube()

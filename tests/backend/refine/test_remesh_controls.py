@@ -133,7 +133,7 @@ def test_stay_close_holds_a_new_surface_the_more_the_higher_it_is() -> None:
         (result,) = run(Recipe((subject,), stages=stages), shelf, priors=DiscPrior()).results
         drifts.append(float(distances(result.positions, *TABLE).mean()))
     assert all(one > two for one, two in pairwise(drifts))
-    assert drifts[-1] < 0.7 * drifts[0]
+    assert drifts[-1] < 0.75 * drifts[0]
 
 
 def test_locks_and_a_mask_hold_through_a_whole_job() -> None:
