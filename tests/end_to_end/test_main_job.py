@@ -106,7 +106,7 @@ def test_a_dragon_is_refined_and_the_result_says_that_the_prior_does_not_know_it
     assert runtime.job is job, "it is said while the job runs"
     assert job.said[0].startswith("The starter prior doesn't know “a red dragon” well; nearest: ")
     pump_until(addon, lambda: runtime.job is None, JOB_SECS)
-    assert chair.maquette.result["maquette_prompt_reading"] == job.said[0]
+    assert chair.maquette.result["maquette_prompt_reading"].startswith(job.said[0])
 
 
 def test_a_job_survives_the_death_of_its_backend(addon: Addon, own_backend: Path) -> None:
