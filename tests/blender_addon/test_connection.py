@@ -50,10 +50,10 @@ def test_nothing_on_the_main_thread_waits_for_a_silent_backend(addon: Addon, tmp
             slowest = max(slowest, time.perf_counter() - began)
             time.sleep(0.02)
         assert addon("pump").runtime().offline is not None
-        assert slowest < 0.5  # a wait for the network takes seconds
+        assert slowest < 0.05
         began = time.perf_counter()
         addon("pump").runtime().disconnect()
-        assert time.perf_counter() - began < 2.0
+        assert time.perf_counter() - began < 0.5
 
 
 def test_a_backend_elsewhere_needs_online_access(addon: Addon, backend: SmallBackend) -> None:

@@ -142,7 +142,7 @@ class Client:
             if isinstance(event, PreviewArrived):
                 self.session.preview_taken(event.preview.job_id)
 
-    def wait(self, wanted: Callable[[object], bool], secs: float = 60.0) -> object:
+    def wait(self, wanted: Callable[[object], bool], secs: float = 10.0) -> object:
         """The first event from now on, or held already, that is wanted; it is taken out."""
         end = time.monotonic() + secs
         while True:

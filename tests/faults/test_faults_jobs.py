@@ -84,7 +84,7 @@ def test_a_poison_job_is_given_up_after_two_workers_and_the_next_one_runs(tmp_pa
         assert user.ended(user.submit(tetrahedron(6))).error_code == ErrorCode.WORKER_LOST
 
 
-def test_a_frozen_worker_is_noticed_and_replaced(tmp_path):
+def test_a_frozen_worker_is_noticed_within_8_seconds(tmp_path):
     with backend(tmp_path / "home") as gateway, client(gateway.connection) as user:
         user.upload(POSITIONS, TRIANGLES)
         job_id = user.submit(tetrahedron(60))
@@ -92,8 +92,8 @@ def test_a_frozen_worker_is_noticed_and_replaced(tmp_path):
         frozen = psutil.Process(gateway.worker_pid())
         frozen.suspend()
         begin = time.monotonic()
-        wait_for(lambda: user.pump() or len(gateway.lines("runs.log")) == 2, 60.0)
-        assert time.monotonic() - begin <= 30.0  # silence noticed, and a new worker started: 8 s on an idle machine
+        wait_for(lambda: user.pump() or len(gateway.lines("runs.log")) == 2, 12.0)
+        assert time.monotonic() - begin <= 8.0
         assert user.ended(job_id).state == "finished"
         assert not frozen.is_running()
 
@@ -111,7 +111,7 @@ def test_cancel_reaches_a_running_and_a_waiting_job(tmp_path):
         assert user.ended(waiting).state == "cancelled"
         user.session.cancel(running)
         assert user.ended(running).state == "cancelled"
-        assert time.monotonic() - begin < 20.0  # its 5,000 steps take 50 s
+        assert time.monotonic() - begin < 2.0
         assert len(gateway.lines("runs.log")) == 1
 
 

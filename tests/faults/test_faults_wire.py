@@ -276,10 +276,10 @@ def test_a_client_that_does_not_read_blocks_nobody(gateway):
         status = quick.ended(job_id)
         assert isinstance(status, JobStatus)
         assert status.state == "finished"
-        assert time.monotonic() - begin < 60.0  # on a busy machine; one that is blocked never ends
+        assert time.monotonic() - begin < 5.0
 
 
-def test_ping_is_answered_while_a_worker_burns_all_cores(tmp_path):
+def test_ping_stays_quick_while_a_worker_burns_all_cores(tmp_path):
     with (
         backend(tmp_path / "home", "--entry", "fault_jobs:burn_all_cores") as gateway,
         client(gateway.connection) as user,
@@ -289,7 +289,7 @@ def test_ping_is_answered_while_a_worker_burns_all_cores(tmp_path):
         assert gateway.worker_pid()
         with client(gateway.connection) as other:
             waits = sorted(ping_secs(other, 300))
-        assert waits[int(0.99 * len(waits))] < 1.0  # `make bench ONLY=wire` holds it to 50 ms, on a quiet machine
+        assert waits[int(0.99 * len(waits))] <= 0.050
         user.session.cancel(job_id)
         assert user.ended(job_id).state == "cancelled"
 

@@ -13,9 +13,10 @@ from maquette_protocol.recipe import IDENTITY
 from refine_shapes import Positions, Triangles, box_chair, box_sofa, closed_and_oriented, distances, samples
 
 AT_VERTICES = 1e-4
-BETWEEN = 7e-3
-"""Of the longest side: past the bound at most, at vertices and at points inside the triangles, which on so coarse a grid
-(cells of 0.095) cut edges by several times the least of these bounds."""
+BETWEEN = 4e-3
+FAR_BELOW_A_CELL = 7e-3
+"""Of the longest side: past the bound at most, at vertices and at points inside the triangles; so coarse a grid (cells of
+0.095) cuts edges, and by several times a bound of 0.002."""
 
 
 def unit(shape: tuple[Positions, Triangles]) -> tuple[Positions, Triangles]:
@@ -58,4 +59,4 @@ def test_no_point_is_farther_than_the_strength(name: str, bound: float, push: st
     inside = distances(samples(mesh.positions, mesh.triangles, 20_000), *start)
     assert moved.max() <= bound + AT_VERTICES
     assert moved.max() > 0.4 * bound  # the push did get somewhere, if only as far as half of a part's thickness
-    assert inside.max() <= bound + BETWEEN
+    assert inside.max() <= bound + (BETWEEN if bound > 0.01 else FAR_BELOW_A_CELL)

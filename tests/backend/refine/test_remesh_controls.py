@@ -127,13 +127,13 @@ def test_what_stands_on_the_floor_stands_there_still(fill: str, world: Matrix4) 
 
 def test_stay_close_holds_a_new_surface_the_more_the_higher_it_is() -> None:
     shelf, drifts = Shelf(), []
-    stages = replace(SMALL, geometry_steps=25, appearance_steps=0, preview_every=0)
+    stages = replace(SMALL, geometry_steps=40, appearance_steps=0, preview_every=0)
     for stay_close in (0.0, 0.5, 0.75, 1.0):
         subject = replace(shelf.subject(*TABLE, strength=0.6), stay_close=stay_close)
         (result,) = run(Recipe((subject,), stages=stages), shelf, priors=DiscPrior()).results
         drifts.append(float(distances(result.positions, *TABLE).mean()))
     assert all(one > two for one, two in pairwise(drifts))
-    assert drifts[-1] < 0.75 * drifts[0]
+    assert drifts[-1] < 0.7 * drifts[0]
 
 
 def test_locks_and_a_mask_hold_through_a_whole_job() -> None:
