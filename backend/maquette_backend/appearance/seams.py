@@ -1,7 +1,9 @@
-"""How visible UV seams are: colour steps across them, measured against colour steps inside islands.
+"""How visible UV seams are: colour steps across them, measured against colour steps beside them.
 
-On both sides of an edge of the mesh the texture is read a texel away from it. Across an edge inside an island that is
-the texture's own change over two texels; across a seam, on an equally smooth surface, it should be no more.
+Four points lie on a line across an edge of the mesh, at equal distances on the surface: two on either side. The step between
+the middle two crosses the edge, the other two stay inside their islands. So a seam is compared with what the texture does right
+there, in the same direction and over the same distance: a picture that does not know of the seam reads 1, whatever it shows and
+however dense either island's texels are.
 """
 
 from __future__ import annotations
@@ -10,14 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+
+from maquette_backend.appearance.uv_raster import coverage
+
+_PLACES = np.array([1.0, 3.0])
+"""Of the points on one side, in units of half a step from the edge."""
 
 
 @dataclass(frozen=True)
 class SeamReport:
-    """Mean absolute steps over two texels, in the texture's units."""
+    """Mean absolute steps over equal distances, in the texture's units; every length of seam counts alike."""
 
     across: float
     inside: float
+    measured: float
+    """Share of the seams' length beside which there is room for all four points."""
 
     @property
     def ratio(self) -> float:
@@ -27,56 +37,92 @@ class SeamReport:
 
 @dataclass(frozen=True)
 class SharedEdges:
-    """Edges with a triangle on either side: the UVs of both ends, and towards the inside, for both sides."""
+    """Edges with a triangle on either side: the UVs of both ends, and the way to the inside, for both sides."""
 
     ends: NDArray[np.float64]
     """[E,2,2,2]: side, end, uv; both sides name the ends in the same order"""
     inwards: NDArray[np.float64]
-    """[E,2,2]: unit direction in UV space, across the edge, into that side's triangle"""
+    """[E,2,2]: change of UV on the way into that side's triangle, at right angles to the edge on the surface, by unit of length"""
+    length: NDArray[np.float64]
+    """[E] on the surface"""
+    turn_deg: NDArray[np.float64]
+    """[E]: angle between the two triangles' normals; 0 where the surface is flat"""
     seam: NDArray[np.bool_]
     """[E]: the two sides lie in different places of the texture"""
+    island: NDArray[np.int32]
+    """[F] of each triangle"""
+    sides: NDArray[np.int64]
+    """[E,2]: the two triangles"""
+    corner_uvs: NDArray[np.floating]
+    """[F,3,2]"""
 
 
-def shared_edges(triangles: NDArray[np.integer], corner_uvs: NDArray[np.floating]) -> SharedEdges:
-    """The edges of ``triangles`` [F,3] that exactly two of them share, with their UVs ``corner_uvs`` [F,3,2]."""
+def shared_edges(
+    positions: NDArray[np.floating], triangles: NDArray[np.integer], corner_uvs: NDArray[np.floating]
+) -> SharedEdges:
+    """The edges of ``triangles`` [F,3] over ``positions`` [V,3] that exactly two of them share, with their UVs ``corner_uvs`` [F,3,2].
+
+    Edges without length, and triangles without area beside them, are left out.
+    """
     faces = np.arange(len(triangles)).repeat(3)
     first, second = np.tile([0, 1, 2], len(triangles)), np.tile([1, 2, 0], len(triangles))
-    low = np.minimum(triangles[faces, first], triangles[faces, second]).astype(np.int64)
-    high = np.maximum(triangles[faces, first], triangles[faces, second]).astype(np.int64)
     turned = triangles[faces, first] > triangles[faces, second]
-    _, edge, count = np.unique(low * (int(triangles.max()) + 1) + high, return_inverse=True, return_counts=True)
-    order = np.argsort(edge, kind="stable")
-    pairs = order[np.isin(edge[order], np.flatnonzero(count == 2))].reshape(-1, 2)
+    pairs = _pairs(triangles[faces, first], triangles[faces, second])
     begin, end = np.where(turned, second, first), np.where(turned, first, second)
-    uvs = np.stack([corner_uvs[faces, begin], corner_uvs[faces, end]], 1).astype(np.float64)
+    ends = np.stack([corner_uvs[faces, begin], corner_uvs[faces, end]], 1).astype(np.float64)
+    corners = positions[triangles].astype(np.float64)
+    tail, head, tip = corners[faces, begin], corners[faces, end], corners[faces, 3 - first - second]
+    along, lean = head - tail, tip - tail
+    length = np.linalg.norm(along, axis=1)
+    share = (along * lean).sum(1) / (length**2).clip(1e-30)
+    height = np.linalg.norm(lean - share[:, None] * along, axis=1)
     opposite = corner_uvs[faces, 3 - first - second].astype(np.float64)
-    along = uvs[:, 1] - uvs[:, 0]
-    across = np.stack([-along[:, 1], along[:, 0]], -1)
-    across *= np.sign(((opposite - uvs[:, 0]) * across).sum(-1, keepdims=True))
-    across /= np.linalg.norm(across, axis=-1, keepdims=True).clip(1e-12)
-    apart = np.abs(uvs[pairs[:, 0]] - uvs[pairs[:, 1]]).max((1, 2)) > 1e-6
-    return SharedEdges(uvs[pairs], across[pairs], apart)
+    inwards = (opposite - ends[:, 0] - share[:, None] * (ends[:, 1] - ends[:, 0])) / height.clip(1e-30)[:, None]
+    sound = (np.minimum(length, height) > 1e-12)[pairs].all(1) & (np.abs(inwards).max(1) > 1e-12)[pairs].all(1)
+    pairs = pairs[sound]
+    apart = np.abs(ends[pairs[:, 0]] - ends[pairs[:, 1]]).max((1, 2)) > 1e-6
+    sides = faces[pairs]
+    return SharedEdges(
+        ends[pairs], inwards[pairs], length[pairs[:, 0]], _turns(corners, sides), apart,
+        _islands(len(triangles), sides[~apart]), sides, corner_uvs,
+    )  # fmt: skip
 
 
 def seam_report(
-    texture: NDArray[np.uint8], edges: SharedEdges, mip: int = 0, samples: int = 5, texels: float = 1.0
+    texture: NDArray[np.uint8] | NDArray[np.floating],
+    edges: SharedEdges,
+    mip: int = 0,
+    samples: int = 5,
+    texels: float = 1.0,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> SeamReport:
-    """Steps of ``texture`` [H,W,C] (row 0 at v = 0) at mip level ``mip``, at ``samples`` places along each edge, between
-    points ``texels`` of that level away on both sides. Raises ``ValueError`` when there are no seams, or only seams.
+    """Steps of ``texture`` [S,S,C] (row 0 at v = 0) at mip level ``mip``, at ``samples`` places along each seam, over twice
+    ``texels`` of that level on the side where they are larger. ``chosen`` [E]: only these edges.
+
+    Raises ``ValueError`` where no seam has room beside it.
     """
-    if not edges.seam.any() or edges.seam.all():
-        raise ValueError("a step across seams needs seams and edges inside islands to compare")
+    taken = edges.seam if chosen is None else edges.seam & chosen
     image = mip_of(texture, mip)
+    density = np.linalg.norm(edges.inwards[taken], axis=-1).min(1) * image.shape[0]
+    half_step = texels / density
     share = ((np.arange(samples) + 0.5) / samples)[:, None]
-    on_edge = edges.ends[:, :, None, 0] * (1 - share) + edges.ends[:, :, None, 1] * share  # [E,2,samples,2]
-    texel = 1 / np.array([image.shape[1], image.shape[0]])
-    places = on_edge + edges.inwards[:, :, None] * (texels * texel)
-    colors = _bilinear(image, places.reshape(-1, 2)).reshape(*places.shape[:3], -1)
-    step = np.abs(colors[:, 0] - colors[:, 1]).mean((1, 2))
-    return SeamReport(float(step[edges.seam].mean()), float(step[~edges.seam].mean()))
+    ends = edges.ends[taken][:, :, :, None]
+    on_edge = ends[:, :, 0] * (1 - share) + ends[:, :, 1] * share  # [E,2,samples,2]
+    away = (edges.inwards[taken] * half_step[:, None, None])[:, :, None, None] * _PLACES[:, None]
+    places = on_edge[:, :, :, None] + away  # [E,2,samples,places,2]
+    room = _inside(places, edges, taken, len(texture))
+    weight = room * edges.length[taken][:, None]
+    if not weight.any():
+        raise ValueError("a step across seams needs seams with room beside them for four points")
+    colors = _bilinear(image, places.reshape(-1, 2)).reshape(*places.shape[:-1], -1)
+    across = np.abs(colors[:, 0, :, 0] - colors[:, 1, :, 0]).mean(-1)
+    inside = np.abs(colors[..., 0, :] - colors[..., 1, :]).mean((1, -1))
+    total = weight.sum()
+    measured = total / (samples * edges.length[taken].sum())
+    return SeamReport(float((across * weight).sum() / total), float((inside * weight).sum() / total), float(measured))
 
 
-def mip_of(texture: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
+def mip_of(texture: NDArray[np.uint8] | NDArray[np.floating], level: int) -> NDArray[np.float64]:
     """[H,W,C] halved ``level`` times by means of four, as long as both sides are even."""
     image = texture.astype(np.float64)
     image = image[..., None] if image.ndim == 2 else image
@@ -85,6 +131,39 @@ def mip_of(texture: NDArray[np.uint8], level: int) -> NDArray[np.float64]:
             return image
         image = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, -1).mean((1, 3))
     return image
+
+
+def _pairs(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.int64]:
+    """[E,2]: which two of the sides between vertices ``first`` and ``second`` [3F] are one edge, where exactly two are."""
+    low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second).astype(np.int64)
+    key = low * (int(high.max(initial=0)) + 1) + high
+    _, edge, count = np.unique(key, return_inverse=True, return_counts=True)
+    order = np.argsort(edge, kind="stable")
+    return order[np.isin(edge[order], np.flatnonzero(count == 2))].reshape(-1, 2)
+
+
+def _turns(corners: NDArray[np.float64], sides: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[E] degrees between the normals of the triangles [E,2] with ``corners`` [F,3,3]."""
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-30)
+    return np.rad2deg(np.arccos((normals[sides[:, 0]] * normals[sides[:, 1]]).sum(1).clip(-1, 1)))
+
+
+def _islands(count: int, joined: NDArray[np.int64]) -> NDArray[np.int32]:
+    """[F]: the island of each of ``count`` triangles; those of a pair [J,2] lie on one."""
+    graph = sparse.coo_matrix((np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(count, count))
+    return np.asarray(sparse.csgraph.connected_components(graph, directed=False)[1], np.int32)
+
+
+def _inside(
+    places: NDArray[np.float64], edges: SharedEdges, taken: NDArray[np.bool_], size: int
+) -> NDArray[np.bool_]:
+    """[E,samples]: whether all points [E,2,samples,places,2] lie on the island of their side."""
+    _, owner = coverage(edges.corner_uvs, size)
+    texel = np.floor(places * size).astype(int).clip(0, size - 1)
+    below = owner[texel[..., 1], texel[..., 0]]
+    own = edges.island[edges.sides[taken]][:, :, None, None]
+    return ((below >= 0) & (edges.island[below] == own)).all((1, 3))
 
 
 def _bilinear(image: NDArray[np.float64], uv: NDArray[np.float64]) -> NDArray[np.float64]:

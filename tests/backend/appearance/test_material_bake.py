@@ -97,7 +97,7 @@ def test_a_field_without_leaning_gives_a_flat_normal_map() -> None:
 def test_no_seam_shows_at_any_mip() -> None:
     """A smooth field: a step across seams is that inside islands; and no mip has a texel darker than the surface."""
     vertices, uvs, triangles = dome()
-    edges = shared_edges(triangles, uvs)
+    edges = shared_edges(vertices, triangles, uvs)
     assert 10 < edges.seam.sum() < (~edges.seam).sum()
     field = MaterialField(MaterialSettings(), HashGridSettings(levels=2, log2_table=10, coarsest=2, finest=4))
     with torch.no_grad():
