@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from . import limits
 from .codec import Envelope, encode
 from .errors import ErrorCode, MaquetteError, ProtocolError
-from .guidance_checks import check_guidance
+from .guidance_checks import check_guidance, check_priors
 from .messages import SubmitJob
 from .paint_checks import check_lighting, check_paint
 from .recipe import RECIPE_FORMAT, ArrayRef, Camera, CameraRig, MeshRef, Recipe, Stages, Subject
@@ -19,13 +19,14 @@ UPSCALES = (1, 2, 4)
 """What ``Subject.upscale`` may be."""
 
 
-def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
+def check_recipe(recipe: Recipe, known_priors: Collection[str], known_controls: Collection[str] = ()) -> None:
     """Raise a ``MaquetteError`` that names the thing, the value and the remedy, unless all is well.
 
     Meshes themselves are checked by ``mesh.check_mesh``, views by ``cameras.check_seen``.
 
     Args:
         known_priors: what the backend offers (``Welcome.priors``).
+        known_controls: likewise (``Welcome.controls``).
 
     Raises:
         MaquetteError: ``no_target``, ``empty_prompt``, ``unknown_prior``, ``no_camera``,
@@ -49,11 +50,7 @@ def check_recipe(recipe: Recipe, known_priors: Collection[str]) -> None:
     _check_stages(recipe.stages)
     check_guidance(recipe.guidance)
     check_lighting(recipe.lighting)
-    if recipe.prior not in known_priors:
-        known = ", ".join(sorted(known_priors)) or "none"
-        raise MaquetteError(
-            ErrorCode.UNKNOWN_PRIOR, f"The backend has no prior “{recipe.prior}”.", f"Choose one of: {known}."
-        )
+    check_priors(recipe, known_priors, known_controls)
 
 
 def _check_encodable(recipe: Recipe) -> None:

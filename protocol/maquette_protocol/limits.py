@@ -57,6 +57,12 @@ MAX_LAMPS = 16
 """Lamps of a scene; more are better sent as an environment."""
 MAX_LAMP_STRENGTH = 1e9
 """W, or W/m²; half a million times the sun."""
+MAX_FURTHER_PRIORS = 3
+"""Priors besides a recipe's own: each is held in memory and asked in every step."""
+MAX_PRIOR_WEIGHT = 1000
+"""Magic123's is 40 at most; a weight only compares one prior with another."""
+MAX_CONTROLS = 4
+"""ControlNets of a recipe, each half a network."""
 MAX_FINISH_STEPS = 50
 """Steps of the finish in UV space; it has settled by then."""
 MAX_ENVIRONMENT_SIDE = 4096

@@ -112,6 +112,8 @@ class Welcome:
     """What computes, for people: ``CPU, 2 cores`` or ``NVIDIA …``."""
     capabilities: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
+    """ControlNets that a recipe may name (``Recipe.controls``)."""
 
 
 @dataclass(frozen=True)

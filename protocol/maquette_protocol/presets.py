@@ -8,13 +8,17 @@ Where the figures are from, and what of a method a recipe can't say:
   grid 128, 5000 steps of one view, for shape and colour at once; here each has half.
 - ``fantasia3d``: Chen et al. 2023, its README and ``configs/sandcastle_appearance_strategy2.json``: scale 50, 512²; geometry: t ~ U(0.02, 0.5),
   w = √ᾱ(1 − ᾱ), grid 128, 3000 steps of six views; appearance: strategy 2, which changes after 300 of 2000 steps, t ~ U(0.02,
-  0.98). Its first phase, which shows normals as if they were latents, is for shapes from nothing and is left out: to refine
-  a good shape its authors shorten it. They also advise the negative prompt "shadow, oversaturated, low quality, unrealistic".
+  0.98). Its first phase shows normals as if they were latents, for 400 steps where a good shape is refined (its README's advice; half of
+  the steps for one from nothing). Its authors also advise the negative prompt "shadow, oversaturated, low quality, unrealistic".
 - ``prolificdreamer``: Wang et al. 2023, stages 2 and 3 of its README: shape by SDS at scale 100 for 15 000 steps, looks by VSD
   at 7.5 for 30 000 (here ``MAX_STEPS``), 512², one view; t ~ U(0.02, 0.98), after 5000 steps U(0.02, 0.5).
 - ``xdreamer``: Ma et al. 2023, section 4.1 and the release's ``configs/cupcake_*.json``: scale 50, 512², grid 256, 2000 and 1000
   steps of four views (one on each of four GPUs), alignment of weight 0.1 from half of each stage on; w = √ᾱ(1 − ᾱ); geometry: t ~
-  U(0.02, 0.5); appearance: U(0.1, 0.98), after 400 steps U(0.1, 0.5). Its latent phase is left out as with Fantasia3D.
+  U(0.02, 0.5), normals as latents for 1500 of the steps (``configs/Batman_geometry.json``, which begins from a mesh); appearance:
+  U(0.1, 0.98), after 400 steps U(0.1, 0.5).
+
+The last two look at nothing but normals while the shape is refined. Normals as latents need latents of four channels, as Stable Diffusion
+1, 2 and XL have them; version 3 takes the other presets.
 
 None of them pulls contrast back (``rescale`` 0). Their scales, times, sizes and lengths belong to the models that they were
 found with, Imagen and Stable Diffusion. The built-in priors keep their own: with those a preset only chooses the method.
@@ -66,6 +70,7 @@ PRESETS: dict[PresetName, Preset] = {
         Guidance(
             50.0, 50.0, rescale=0.0, geometry_times=Times(_LOW, _LOW), appearance_times=Times(_WIDE, _WIDE),
             geometry_weighting="fantasia_early", appearance_weighting="fantasia_switch", switch_at=0.15,
+            latent_normals=400 / 3000, normal_share=1.0,
         ),
         Stages(3000, 2000, grid_resolution=128, views_per_step=6, render_size=512),
     ),
@@ -84,7 +89,7 @@ PRESETS: dict[PresetName, Preset] = {
         Guidance(
             50.0, 50.0, rescale=0.0, geometry_times=Times(_LOW, _LOW), appearance_times=Times((0.1, 0.98), (0.1, 0.5), "switch"),
             geometry_weighting="fantasia_early", appearance_weighting="fantasia_early", switch_at=0.4,
-            cg_lora=True, ama=0.1, ama_start=0.5,
+            cg_lora=True, ama=0.1, ama_start=0.5, latent_normals=0.75, normal_share=1.0,
         ),
         Stages(2000, 1000, grid_resolution=256, views_per_step=4, render_size=512),
     ),
@@ -101,7 +106,10 @@ def guidance_of(name: PresetName, prior: str) -> Guidance:
     guidance = PRESETS[name].guidance
     if prior not in BUILT_IN_PRIORS:
         return guidance
-    return replace(guidance, geometry_scale=None, appearance_scale=None, geometry_times=None, appearance_times=None)
+    return replace(
+        guidance, geometry_scale=None, appearance_scale=None, geometry_times=None, appearance_times=None,
+        latent_normals=0.0, normal_share=None,
+    )  # fmt: skip
 
 
 def stages_of(name: PresetName, prior: str, stages: Stages) -> Stages:

@@ -230,6 +230,39 @@ class Guidance:
     """Weight of attention-mask alignment; 0: off. It teaches ``cg_lora`` and moves nothing else."""
     ama_start: float = 0.0
     """0..1, share of a stage before ``cg_lora`` begins to learn."""
+    geometry_scale_end: float | None = None
+    """The scale at the end of the geometry, towards which it moves evenly; none: it stays. So for ``appearance_scale_end``."""
+    appearance_scale_end: float | None = None
+    latent_normals: float = 0.0
+    """0..1, share of the geometry, at its beginning, in which normals and coverage are shown as if they were latents (Fantasia3D,
+    X-Dreamer). For latent diffusion priors with four channels."""
+    normal_share: float | None = None
+    """0..1, share of the geometry's steps that look at normals, the others at colour; none: as the backend advises. Of no
+    account for a prior that sees both together."""
+
+
+@dataclass(frozen=True)
+class FurtherPrior:
+    """A prior that is asked in every step besides the recipe's own. CG-LoRA, Perp-Neg and the image loss are not its concern."""
+
+    name: str
+    """As ``Recipe.prior``."""
+    weight: float = 1.0
+    """What its pull counts for."""
+    method: Method = "sds"
+    geometry_scale: float | None = None
+    """Classifier-free guidance scale while geometry is refined; none: the prior's own advice. So for ``appearance_scale``."""
+    appearance_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet that shows the recipe's own prior the subject's depth or normals while appearance is refined."""
+
+    name: str
+    """From the backend's list (``Welcome.controls``)."""
+    weight: float = 1.0
+    """What its share in the prior's network counts for."""
 
 
 @dataclass(frozen=True)
@@ -267,3 +300,8 @@ class Recipe:
     scene_prompt: str = ""
     """What the whole scene is; empty: the subjects' prompts in a row."""
     format: int = RECIPE_FORMAT
+    prior_weight: float = 1.0
+    """What the pull of ``prior`` counts for beside those of ``further_priors``."""
+    further_priors: tuple[FurtherPrior, ...] = ()
+    """Asked in every step, too (Magic123's trade-off between a 2D and a 3D prior)."""
+    controls: tuple[Control, ...] = ()

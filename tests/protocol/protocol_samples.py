@@ -36,6 +36,8 @@ from maquette_protocol.recipe import (
     Camera,
     CameraRig,
     ContextObject,
+    Control,
+    FurtherPrior,
     Guidance,
     Lamp,
     Lighting,
@@ -96,6 +98,16 @@ GUIDED = replace(
     ),
 )  # fmt: skip
 """Everything that version 1.4 added to a recipe."""
+COMBINED = replace(
+    RECIPE,
+    guidance=Guidance(
+        geometry_scale=100.0, geometry_scale_end=20.0, appearance_scale_end=7.5, latent_normals=0.75, normal_share=0.625
+    ),
+    prior_weight=1.5,
+    further_priors=(FurtherPrior("zero-1", 40.0, "csd", 5.0, 6.0), FurtherPrior("xl", 0.5)),
+    controls=(Control("depth", 0.75), Control("normals")),
+)
+"""Everything that version 1.5 added to a recipe."""
 
 CHUNK = np.arange(5, dtype=np.uint8)
 PREVIEW_ARRAYS = {

@@ -18,9 +18,9 @@ from maquette_protocol.codec import HEADER, MAGIC, Envelope, decode, encode
 from maquette_protocol.errors import ErrorCode, ProtocolError
 from maquette_protocol.messages import Error, JobProgress, Ping, Preview, PutChunk, SubmitJob
 from maquette_protocol.version import MAJOR
-from protocol_samples import GUIDED, HASH, JOB, PAINTED_SCENE, SAMPLES, SUBJECT
+from protocol_samples import COMBINED, GUIDED, HASH, JOB, PAINTED_SCENE, SAMPLES, SUBJECT
 
-FULL = tuple(Envelope(SubmitJob(JOB, recipe), 11) for recipe in (PAINTED_SCENE, GUIDED))
+FULL = tuple(Envelope(SubmitJob(JOB, recipe), 11) for recipe in (PAINTED_SCENE, GUIDED, COMBINED))
 FRAMES = [[bytes(frame) for frame in encode(sample)] for sample in (*SAMPLES, *FULL)]
 PREVIEW = Preview(JOB, SUBJECT, "geometry", 1, 1)
 

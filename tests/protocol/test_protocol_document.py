@@ -17,7 +17,8 @@ DOCUMENT = (Path(__file__).parents[2] / "protocol" / "PROTOCOL.md").read_text(en
 PARTS = (
     recipe.ArrayRef, recipe.MeshRef, messages.SubjectResult, messages.SurfaceOrigin, messages.PromptReading, messages.JobSummary,
     recipe.Subject, recipe.Locks, recipe.SurfaceMaps, recipe.ContextObject, recipe.Lamp, recipe.Lighting,
-    recipe.Camera, recipe.CameraRig, recipe.Guidance, recipe.Times, recipe.Stages, recipe.Recipe,
+    recipe.Camera, recipe.CameraRig, recipe.Guidance, recipe.Times, recipe.FurtherPrior, recipe.Control,
+    recipe.Stages, recipe.Recipe,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ GOLDEN_1_0 = GOLDEN.with_name("messages_1_0.json")
 GOLDEN_1_1 = GOLDEN.with_name("messages_1_1.json")
 GOLDEN_1_2 = GOLDEN.with_name("messages_1_2.json")
 GOLDEN_1_3 = GOLDEN.with_name("messages_1_3.json")
+GOLDEN_1_4 = GOLDEN.with_name("messages_1_4.json")
 """What older versions sent; never written again."""
 
 
@@ -59,7 +60,7 @@ def test_what_version_1_0_sent_is_read_with_defaults(sample: Envelope) -> None:
     assert decode([bytes.fromhex(frame) for frame in frames]).message == expected
 
 
-@pytest.mark.parametrize("older", [GOLDEN_1_1, GOLDEN_1_2, GOLDEN_1_3], ids=["1.1", "1.2", "1.3"])
+@pytest.mark.parametrize("older", [GOLDEN_1_1, GOLDEN_1_2, GOLDEN_1_3, GOLDEN_1_4], ids=["1.1", "1.2", "1.3", "1.4"])
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample.message).__name__)
 def test_what_later_versions_sent_is_read_with_defaults(sample: Envelope, older: Path) -> None:
     frames = json.loads(older.read_text())[type(sample.message).__name__]

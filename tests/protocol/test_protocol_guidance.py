@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from maquette_protocol.checks import check_recipe
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from maquette_protocol.recipe import Guidance, Recipe, Times
+from maquette_protocol.recipe import Control, FurtherPrior, Guidance, Recipe, Times
 from maquette_protocol.recipe_text import recipe_from_json, recipe_to_json
-from protocol_samples import GUIDED, RECIPE
+from protocol_samples import COMBINED, GUIDED, RECIPE
 
 PRIORS = ("starter",)
+SEVERAL, CONTROLS = ("starter", "zero-1", "xl"), ("depth", "normals")
 SUBJECT = RECIPE.subjects[0]
 
 
@@ -64,6 +65,38 @@ def test_everything_of_version_1_4_is_accepted() -> None:
 )
 def test_guidance_that_cannot_be_used_is_named(changes: dict[str, object], said: str) -> None:
     assert re.search(re.escape(said), refused(guided(**changes)).message)
+
+
+def test_everything_of_version_1_5_is_accepted() -> None:
+    check_recipe(COMBINED, SEVERAL, CONTROLS)
+    check_recipe(guided(geometry_scale_end=0.0, latent_normals=1.0, normal_share=0.0), PRIORS)
+    check_recipe(replace(RECIPE, prior_weight=0.0, further_priors=(FurtherPrior("xl"),)), SEVERAL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"further_priors": (FurtherPrior("mine"),)}, "no prior “mine”. (Choose one of: starter, xl, zero-1.)"),
+        ({"further_priors": (FurtherPrior("starter"),)}, "The prior “starter” is named twice"),
+        ({"further_priors": (FurtherPrior("xl"), FurtherPrior("xl"))}, "The prior “xl” is named twice"),
+        ({"further_priors": (FurtherPrior("xl", -1.0),)}, "The weight of the prior “xl” is -1"),
+        ({"further_priors": (FurtherPrior("xl", math.nan),)}, "should be a finite number, not nan"),
+        ({"further_priors": (FurtherPrior("xl", appearance_scale=2000.0),)}, "appearance of “xl” is 2000"),
+        ({"further_priors": (FurtherPrior("xl", method="magic"),)}, "method should be one of"),  # type: ignore[arg-type]
+        ({"further_priors": tuple(FurtherPrior(f"p{n}") for n in range(4))}, "4 further priors; the limit is 3"),
+        ({"prior_weight": 1e4}, "The weight of the prior “starter” is 10000"),
+        ({"prior_weight": 0.0}, "every weight is 0"),
+        ({"controls": (Control("canny"),)}, "no ControlNet “canny”. (Choose one of: depth, normals.)"),
+        ({"controls": (Control("xl"),)}, "no ControlNet “xl”"),
+        ({"controls": (Control("depth"), Control("depth"))}, "The ControlNet “depth” is named twice"),
+        ({"controls": (Control("depth", 3.0),)}, "The weight of the ControlNet “depth” is 3"),
+        ({"controls": tuple(Control(f"c{n}") for n in range(5))}, "5 ControlNets; the limit is 4"),
+    ],
+)
+def test_priors_and_controls_that_cannot_be_used_are_named(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(MaquetteError) as caught:
+        check_recipe(replace(RECIPE, **changes), SEVERAL, CONTROLS)  # type: ignore[arg-type]
+    assert said in f"{caught.value.message} ({caught.value.remedy})"
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Guidance) if field.type in ("float", "float | None")])

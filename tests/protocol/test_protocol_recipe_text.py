@@ -14,7 +14,7 @@ from maquette_protocol.errors import ProtocolError
 from maquette_protocol.messages import SubmitJob
 from maquette_protocol.recipe import IDENTITY, Guidance, Recipe
 from maquette_protocol.recipe_text import recipe_from_json, recipe_hash, recipe_to_bytes, recipe_to_json
-from protocol_samples import GUIDED, JOB, PAINTED_SCENE, RECIPE
+from protocol_samples import COMBINED, GUIDED, JOB, PAINTED_SCENE, RECIPE
 
 SUBJECT = RECIPE.subjects[0]
 
@@ -76,7 +76,7 @@ def _variants(value: Any) -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, PAINTED_SCENE, GUIDED], ids=["1.2", "1.3", "1.4"])
+@pytest.mark.parametrize("recipe", [RECIPE, PAINTED_SCENE, GUIDED, COMBINED], ids=["1.2", "1.3", "1.4", "1.5"])
 def test_every_field_counts(recipe: Recipe) -> None:
     variants = _variants(recipe)
     assert len(variants) > 60
@@ -84,7 +84,7 @@ def test_every_field_counts(recipe: Recipe) -> None:
     assert len(hashes | {recipe_hash(recipe)}) == len(variants) + 1
 
 
-@pytest.mark.parametrize("recipe", [PAINTED_SCENE, GUIDED], ids=["1.3", "1.4"])
+@pytest.mark.parametrize("recipe", [PAINTED_SCENE, GUIDED, COMBINED], ids=["1.3", "1.4", "1.5"])
 def test_what_was_added_later_is_stored_and_sent_as_it_is(recipe: Recipe) -> None:
     assert recipe_from_json(recipe_to_json(recipe)) == recipe
     assert decode(encode(Envelope(SubmitJob(JOB, recipe), 1))).message == SubmitJob(JOB, recipe)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 import trimesh
 from maquette_protocol.arrays import Array, array_from
 from maquette_protocol.checks import check_recipe
@@ -24,10 +23,10 @@ from trimesh.visual.material import PBRMaterial
 
 from ..priors.catalogue import prior_names
 from ..priors.cores import share_cores
-from ..priors.load import load_prior
 from ..refine.events import PreviewFrame, Progress, RefinedSubject, Wish
 from ..refine.job import refine_job
 from ..workers.checkpoint import FileCheckpoints
+from ..workers.process import PriorLoader
 
 
 class DiskEvents:
@@ -72,7 +71,7 @@ class DiskEvents:
 
 
 def refine_recipe(
-    recipe_path: Path, blobs: Path, out: Path, models: Path | None = None, preset: PresetName | None = None
+    recipe_path: Path, blobs: Path, out: Path, models: Path, preset: PresetName | None = None
 ) -> int:
     """Refine every subject of a recipe; a run that was interrupted goes on where it was.
 
@@ -88,9 +87,8 @@ def refine_recipe(
     out.mkdir(parents=True, exist_ok=True)
     events = DiskEvents(recipe, out)
     checkpoints = FileCheckpoints(out / ".checkpoint")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     share_cores()
-    refine_job(recipe, partial(read_blob, blobs), events, checkpoints, lambda name: load_prior(name, device, models))
+    refine_job(recipe, partial(read_blob, blobs), events, checkpoints, PriorLoader(models))
     checkpoints.clear()
     sys.stderr.write("\n")
     for path in events.written:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from maquette_protocol.recipe import Guidance, Method, Weighting
+from maquette_protocol.recipe import FurtherPrior, Guidance, Method, Weighting
 from maquette_protocol.recipe import Times as RecipeTimes
 
 from maquette_backend.guidance import weights
@@ -14,10 +14,11 @@ from maquette_backend.guidance.camera_guided import CgLoraSettings
 from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.estimates import Estimator, classifier_free
 from maquette_backend.guidance.hifa import Decodes
+from maquette_backend.guidance.latent_normals import CHANNELS
 from maquette_backend.guidance.perp_neg import PerpNeg, SideTexts
 from maquette_backend.guidance.schedule import SquareRootTimes, SwitchedTimes, Times, TimeSchedule
 from maquette_backend.priors.denoiser import HasDenoiser
-from maquette_backend.priors.prior import Prior
+from maquette_backend.priors.prior import HasLatents, Prior
 
 Part = Literal["geometry", "appearance"]
 """What a stage refines."""
@@ -81,11 +82,31 @@ def check_guidance_fits(guidance: Guidance, prior: Prior, name: str) -> None:
         )
     if guidance.image_loss and not isinstance(prior, Decodes):
         raise _unfit(f"The image loss needs decoded pictures, which “{name}” can't give.", "Set its weight to 0.")
+    if guidance.latent_normals:
+        _check_latents(prior, name)
     try:
         for part in _PARTS:
             distiller_of(guidance, part, prior, "").close()
     except (ValueError, TypeError) as error:
         raise _unfit(f"{inside} does not go with “{name}”: {error}.", "Choose sds without CG-LoRA, or another prior.") from error
+
+
+def check_further_fits(further: FurtherPrior, prior: Prior) -> None:
+    """Raises MaquetteError INVALID_RECIPE if a further prior can't be asked by its method."""
+    try:
+        build_distiller(further.method, prior).close()
+    except (ValueError, TypeError) as error:
+        text = f"The method {further.method} does not go with “{further.name}”: {error}."
+        raise _unfit(text, "Choose sds, csd, ism or sjc for it, or another prior.") from error
+
+
+def _check_latents(prior: Prior, name: str) -> None:
+    has = f"those of “{name}” have {prior.latent_shape[0]}" if isinstance(prior, HasLatents) else f"“{name}” has no latents"
+    if not isinstance(prior, HasLatents) or prior.latent_shape[0] != CHANNELS:
+        raise _unfit(
+            f"Normals can be shown as latents of {CHANNELS} channels, and {has}.",
+            "Set latent_normals to 0 (in the panel: choose another preset), or choose Stable Diffusion 1, 2 or XL.",
+        )
 
 
 def _estimator(guidance: Guidance, prior: Prior, prompt: str) -> Estimator:

@@ -146,6 +146,16 @@ class Prior(Protocol):
 
 
 @runtime_checkable
+class HasLatents(Protocol):
+    """What a prior may have besides: what it encodes pictures as is smaller than they are. Check with ``isinstance``."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        ...
+
+
+@runtime_checkable
 class ReadsPrompts(Protocol):
     """What a prior may have besides: it can say what it makes of a text. Check with ``isinstance``."""
 

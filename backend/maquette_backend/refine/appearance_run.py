@@ -19,8 +19,9 @@ from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.canvas import Canvas
-from maquette_backend.refine.distil import Scene, StageSettings
-from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
+from maquette_backend.refine.company import Company, distilling, voices_of
+from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distilling import restore_stage, stage_arrays
 from maquette_backend.refine.events import JobEvents, PreviewFrame
 from maquette_backend.refine.finish import vertex_colors
 from maquette_backend.refine.images import Maps, color_image
@@ -30,6 +31,7 @@ from maquette_backend.refine.plan import appearance_settings
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.skin import ColorSkin, Skin, start_of
 from maquette_backend.refine.stage_loop import StageLoop, Task
+from maquette_backend.refine.stage_settings import StageSettings
 from maquette_backend.refine.unseen import Sight, seen_texels
 from maquette_backend.refine.viewpoints import view_sampler
 from maquette_backend.render.edges import build_topology
@@ -50,11 +52,15 @@ class Studio:
     """What every subject of a job is painted with."""
 
     recipe: Recipe
-    prior: Prior
+    company: Company
     rasterizer: Rasterizer
     loop: StageLoop
     events: JobEvents
     light: LightSource
+
+    @property
+    def prior(self) -> Prior:
+        return self.company.prior
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class AppearanceRun(ABC):
     def distilling(self) -> AbstractContextManager[Distiller]:
         """The recipe's way of distilling, for its own steps."""
         studio = self.studio
-        return distilling(studio.recipe.guidance, "appearance", studio.prior, self.canvas.plan.subject.prompt)
+        return distilling(studio.recipe, studio.company, "appearance", self.canvas.plan.subject.prompt)
 
     def stand(
         self,
@@ -146,6 +152,7 @@ class AppearanceRun(ABC):
             subject.negative_prompt,
             recipe.guidance.view_dependent_prompts,
             distiller or Sds(),
+            voices_of(recipe, distiller, "appearance"),
         )
         return Stand(scene, lay_out([self.canvas.standing()]), (paint,), self.veil, prepare, penalty)
 

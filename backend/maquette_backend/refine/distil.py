@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from maquette_backend.appearance.fields import ColorField
 from maquette_backend.guidance.distiller import Distiller
-from maquette_backend.guidance.guided import Distillation, Guided, Question, distillation_loss
+from maquette_backend.guidance.guided import Guided, Question, distillation_loss
 from maquette_backend.guidance.hifa import Decodes, image_loss
+from maquette_backend.guidance.latent_normals import as_latents, random_turn
 from maquette_backend.guidance.prompts import view_prompt
-from maquette_backend.guidance.schedule import Times, TimeSchedule
 from maquette_backend.guidance.sds import Sds
-from maquette_backend.priors.prior import Modality, Prior, Views
+from maquette_backend.priors.prior import HasLatents, Modality, Prior, Views
 from maquette_backend.priors.starter.picture import join
+from maquette_backend.refine.stage_settings import StageSettings, at_stage
 from maquette_backend.refine.surface import Body, Surface
 from maquette_backend.refine.viewpoints import ViewSampler, cameras_for
+from maquette_backend.refine.voices import Shown, Voices, voices_loss
 from maquette_backend.render.rasterizer import Rasterizer
-from maquette_backend.render.shading import render_views
+from maquette_backend.render.shading import Rendering, render_views
 
-
-@dataclass(frozen=True)
-class StageSettings:
-    """What a stage asks of a step."""
-
-    schedule: Times
-    distillation: Distillation
-    views: int
-    size: int
-    modality: Modality
-    """What the prior is asked about."""
-    normal_share: float
-    """Share of the steps that ask about normals instead."""
-    color_rate: float
-    """Adam's learning rate of the colour field."""
-    base_rate: float = 0.15
-    """Adam's learning rate of the subject's overall colour, while that is learned."""
-    base_share: float = 0.2
-    """The overall colour alone is learned during this first share of the stage, and then held."""
-    base_emphasis: float = 1.0
-    """What the guidance scale is multiplied by meanwhile."""
-    base_times: tuple[float, float] | None = None
-    """Diffusion times meanwhile; None: the schedule's."""
-    image_loss: float = 0.0
-    """What the distance in the picture itself counts for, besides the one in the prior's encoding."""
+__all__ = ["Scene", "StageSettings", "Trained", "at_stage", "stage_loss", "step", "trained"]
 
 
 @dataclass(frozen=True)
@@ -60,15 +38,17 @@ class Scene:
     view_dependent: bool
     distiller: Distiller = Sds()  # noqa: RUF009 - frozen, and it keeps no state
     """How the prior's score becomes a pull. Who made it closes it."""
+    voices: Voices = field(default_factory=Voices)
+    """What is asked besides."""
 
-    def conditions(self, views: Views) -> tuple[Tensor, Tensor]:
-        """Text and negative conditions, one row per view."""
-        count = len(views.azimuth)
-        negative = self.prior.encode_text([self.negative_prompt] * count).data
-        if self.prior.settings.camera_conditioned or not self.view_dependent:
-            return self.prior.encode_text([self.prompt] * count).data, negative
+    def conditions(self, views: Views, asked: Prior | None = None) -> tuple[Tensor, Tensor]:
+        """Text and negative conditions of the prior that is ``asked`` (None: its own), one row per view."""
+        prior, count = asked or self.prior, len(views.azimuth)
+        negative = prior.encode_text([self.negative_prompt] * count).data
+        if prior.settings.camera_conditioned or not self.view_dependent:
+            return prior.encode_text([self.prompt] * count).data, negative
         angles = zip(views.azimuth.tolist(), views.elevation.tolist(), strict=True)
-        return self.prior.encode_text([view_prompt(self.prompt, *angle) for angle in angles]).data, negative
+        return prior.encode_text([view_prompt(self.prompt, *angle) for angle in angles]).data, negative
 
 
 @dataclass(frozen=True)
@@ -100,15 +80,20 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     schedule, distillation = at_stage(settings, progress)
     together = scene.prior.settings.views_together
     time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
-    surface = state.body.surface()
-    image, mask = _image(surface, state.color, scene.rasterizer, views, settings.size, modality)
-    encoded = scene.prior.encode_image(image)
+    surface, latent = state.body.surface(), progress < settings.latent_share
+    colored = modality != "normal" and not latent
+    drawn = _drawn(surface, state.color if colored or scene.voices.voices else None, scene, views, settings.size)
+    image, mask = picture_of(drawn, "normal" if latent else modality), drawn.mask.detach()
+    encoded = _latents(drawn, scene.prior, views, generator) if latent else scene.prior.encode_image(image)
     noise = torch.randn(encoded.shape, generator=generator).to(device)
     text, negative = scene.conditions(views)
     question = Question(
         scene.prior, encoded.detach(), text, negative, views, time, noise, modality, distillation, progress, mask
     )
-    loss = stage_loss(image, encoded, scene.distiller.guide(question), scene.prior, settings)
+    guided = scene.distiller.guide(question)
+    loss = distillation_loss(encoded, guided) if latent else stage_loss(image, encoded, guided, scene.prior, settings)
+    shown = Shown(lambda wanted: picture_of(drawn, wanted), mask, views, lambda prior: scene.conditions(views, prior))
+    loss = loss + voices_loss(scene.voices, shown, progress, generator).to(loss)
     state.optimiser.zero_grad(set_to_none=True)
     (loss + state.body.penalty(surface)).backward()
     for parameter in state.color.grid.parameters() if progress < settings.base_share else [state.color.base]:
@@ -125,29 +110,23 @@ def stage_loss(image: Tensor, encoded: Tensor, guided: Guided, prior: Prior, set
     return loss
 
 
-def at_stage(settings: StageSettings, progress: float) -> tuple[Times, Distillation]:
-    """Diffusion times and guidance at ``progress``: others while the overall colour is learned."""
-    if progress >= settings.base_share:
-        return settings.schedule, settings.distillation
-    times = settings.schedule if settings.base_times is None else TimeSchedule(settings.base_times, settings.base_times)
-    return times, replace(settings.distillation, scale=settings.distillation.scale * settings.base_emphasis)
-
-
-def _image(
-    surface: Surface, color: ColorField, rasterizer: Rasterizer, views: Views, size: int, modality: Modality
-) -> tuple[Tensor, Tensor]:
-    """[views,3,size,size], or [views,7,size,size] where the modality shows colour and geometry together; and the
-    rasteriser's coverage [views,1,size,size], without a tape."""
-    rendering = render_views(
-        rasterizer,
-        surface.positions,
-        surface.triangles,
-        None if modality == "normal" else color,
-        cameras_for(views),
-        size,
-        topology=surface.topology,
-    )
-    mask = rendering.mask.detach()
+def picture_of(drawn: Rendering, modality: Modality) -> Tensor:
+    """[views,3,S,S], or [views,7,S,S] where the modality shows colour and geometry together."""
     if modality == "color" or modality == "normal":
-        return rendering.color if modality == "color" else rendering.normal, mask
-    return join(rendering.color, rendering.normal, rendering.mask), mask
+        return drawn.color if modality == "color" else drawn.normal
+    return join(drawn.color, drawn.normal, drawn.mask)
+
+
+def _drawn(surface: Surface, color: ColorField | None, scene: Scene, views: Views, size: int) -> Rendering:
+    cameras = cameras_for(views)
+    return render_views(
+        scene.rasterizer, surface.positions, surface.triangles, color, cameras, size, topology=surface.topology
+    )
+
+
+def _latents(drawn: Rendering, prior: Prior, views: Views, generator: torch.Generator) -> Tensor:
+    """Normals and coverage as latents, turned as the step will have it."""
+    assert isinstance(prior, HasLatents)
+    camera_from_world = cameras_for(views).camera_from_world
+    turn = random_turn(generator).to(drawn.normal)
+    return as_latents(drawn.normal, drawn.mask, camera_from_world, turn, prior.latent_shape[1:])

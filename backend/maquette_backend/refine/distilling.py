@@ -1,34 +1,19 @@
-"""One way of distilling at work in one stage of a job: made from the recipe, kept with the stage's checkpoints, and taken
-out of the prior again however the stage ends."""
+"""A way of distilling kept with a stage's checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
-from maquette_protocol.recipe import Guidance
 from numpy.typing import NDArray
 
 from maquette_backend.guidance.distiller import Distiller
-from maquette_backend.guidance.from_recipe import Part, distiller_of
-from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.adam_state import Arrays
 from maquette_backend.refine.distil import Trained
 from maquette_backend.refine.painting import Painter
 
 _MARK = "guidance/"
-
-
-@contextmanager
-def distilling(guidance: Guidance, part: Part, prior: Prior, prompt: str) -> Iterator[Distiller]:
-    """Within it the prior's network may hold what the way adds to it; after it, it is as it was."""
-    distiller = distiller_of(guidance, part, prior, prompt)
-    try:
-        yield distiller
-    finally:
-        distiller.close()
 
 
 def stage_arrays(state: Trained | Painter, distiller: Distiller) -> Arrays:

@@ -11,10 +11,10 @@ from maquette_protocol.mesh import check_mesh
 from maquette_protocol.recipe import Recipe, Subject
 from numpy.typing import NDArray
 
-from maquette_backend.guidance.from_recipe import check_guidance_fits
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio, color_run
 from maquette_backend.refine.canvas import Canvas
+from maquette_backend.refine.company import gather
 from maquette_backend.refine.controls import Controls, read_controls
 from maquette_backend.refine.events import ArrayReader, CheckpointStore, JobEvents, RefinedSubject
 from maquette_backend.refine.finish_run import finish_base_color
@@ -31,7 +31,6 @@ from maquette_backend.refine.shape_run import ShapeRun, wound
 from maquette_backend.refine.stage_loop import Cancelled, StageLoop
 from maquette_backend.refine.surroundings import Surroundings, read_surroundings
 from maquette_backend.refine.upscaled import upscaled
-from maquette_backend.refine.viewpoints import check_views
 from maquette_backend.render.choose import choose_rasterizer
 
 
@@ -76,14 +75,13 @@ def refine_job(
     reporter = ProgressReporter(events, sum(plan.steps for plan in plans) + recipe.stages.scene_steps)
     reporter.begin("preparing", recipe.subjects[0].subject_id)
     memory = JobMemory(checkpoints)
-    prior = priors(recipe.prior)
-    check_views(recipe, prior.settings)
-    check_guidance_fits(recipe.guidance, prior, recipe.prior)
-    readings = prompts_read(prior, recipe)
+    company = gather(recipe, priors)
+    readings = prompts_read(company.prior, recipe)
     if readings:
         events.prompts_read(readings)
     loop = StageLoop(events, reporter, memory, recipe.stages.preview_every)
-    studio = Studio(recipe, prior, choose_rasterizer(prior.settings.device), loop, events, read_light(recipe, read))
+    device = company.prior.settings.device
+    studio = Studio(recipe, company, choose_rasterizer(device), loop, events, read_light(recipe, read))
     try:
         _refine(studio, plans, loaded, surroundings)
     except Cancelled:
@@ -116,10 +114,9 @@ def _refine(
 
 def _begin(studio: Studio, plan: SubjectPlan, mesh: _Loaded, surroundings: Surroundings) -> _Begun:
     """Shape and own appearance."""
-    prior, device = studio.prior, studio.prior.settings.device
-    given = mesh.given
+    device, given = studio.prior.settings.device, mesh.given
     shape = ShapeRun(
-        studio.recipe, plan, mesh.placement, mesh.controls, prior, studio.rasterizer, studio.events, studio.loop,
+        studio.recipe, plan, mesh.placement, mesh.controls, studio.company, studio.rasterizer, studio.events, studio.loop,
         keeps_uvs=given.starts,
     )  # fmt: skip
     moved, field = shape.moved(mesh.positions, mesh.triangles, mesh.corner_uvs)

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from maquette_backend.guidance.guided import Guided, Question
 from maquette_backend.priors.prior import Modality, Views
 from maquette_backend.priors.starter.picture import join
-from maquette_backend.refine.distil import Scene, StageSettings, at_stage, stage_loss
+from maquette_backend.refine.distil import Scene, stage_loss
 from maquette_backend.refine.skin import Skin
+from maquette_backend.refine.stage_settings import StageSettings, at_stage
 from maquette_backend.refine.unseen import FAR, NEAR, visible
 from maquette_backend.refine.viewpoints import cameras_for
+from maquette_backend.refine.voices import Shown, voices_loss
 from maquette_backend.render.cameras import Cameras, orbit_camera, perspective
 from maquette_backend.render.scene_render import Paint, SceneGeometry, SceneRendering, SurfacePoints, render_scene
 
@@ -91,8 +93,12 @@ def paint_step(
     question = Question(
         scene.prior, encoded.detach(), text, negative, views, time, noise, settings.modality, distillation, progress, mask
     )
-    guided = _unveiled(scene.distiller.guide(question), stand, drawn, views, reach)
-    loss = stage_loss(image, encoded, guided, scene.prior, settings)
+    def heed(guided: Guided) -> Guided:
+        return _unveiled(guided, stand, drawn, views, reach)
+
+    loss = stage_loss(image, encoded, heed(scene.distiller.guide(question)), scene.prior, settings)
+    shown = Shown(lambda wanted: picture_of(drawn, wanted), mask, views, lambda prior: scene.conditions(views, prior))
+    loss = loss + voices_loss(scene.voices, shown, progress, generator, heed).to(loss)
     state.optimiser.zero_grad(set_to_none=True)
     (loss if stand.penalty is None else loss + stand.penalty()).backward()
     _hold(state, settings, progress)

@@ -10,7 +10,7 @@ from maquette_backend.guidance.from_recipe import times_of, weighting_of
 from maquette_backend.guidance.guided import Distillation
 from maquette_backend.guidance.schedule import TimeSchedule
 from maquette_backend.priors.prior import Settings
-from maquette_backend.refine.distil import StageSettings
+from maquette_backend.refine.stage_settings import StageSettings
 
 REACH = 0.10
 """Strength 1 lets the surface move this far, in units of the longest side."""
@@ -73,10 +73,19 @@ def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
         modality="joint" if "joint" in advice.modalities else "color",
-        normal_share=NORMAL_SHARE if "normal" in advice.modalities else 0.0,
+        normal_share=_normal_share(asked.normal_share, advice),
         color_rate=0.02,
         image_loss=asked.image_loss,
+        scale_end=asked.geometry_scale_end,
+        latent_share=asked.latent_normals,
     )
+
+
+def _normal_share(asked: float | None, advice: Settings) -> float:
+    """A prior that sees colour and normals together has no use for turns."""
+    if "normal" not in advice.modalities:
+        return 0.0
+    return NORMAL_SHARE if asked is None else asked
 
 
 def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
@@ -104,6 +113,7 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         base_emphasis=advice.overall_color_emphasis if own else 1.0,
         base_times=advice.overall_color_times if own else None,
         image_loss=asked.image_loss,
+        scale_end=asked.appearance_scale_end,
     )
 
 

@@ -12,12 +12,14 @@ from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.sds import Sds
 from maquette_backend.refine import adam_state
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio
-from maquette_backend.refine.distil import Scene, StageSettings
-from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
+from maquette_backend.refine.company import distilling, voices_of
+from maquette_backend.refine.distil import Scene
+from maquette_backend.refine.distilling import restore_stage, stage_arrays
 from maquette_backend.refine.painting import Painter, Stand, paint_step, plain_paint
 from maquette_backend.refine.plan import scene_settings
 from maquette_backend.refine.randomness import generator_for
 from maquette_backend.refine.stage_loop import Task
+from maquette_backend.refine.stage_settings import StageSettings
 from maquette_backend.refine.surroundings import Surroundings
 from maquette_backend.refine.viewpoints import view_sampler
 from maquette_backend.render.scene_render import lay_out
@@ -40,7 +42,7 @@ def paint_scene(studio: Studio, runs: Sequence[AppearanceRun], surroundings: Sur
         adam_state.restore_parts(skins, held)
         studio.loop.skip(recipe.stages.scene_steps)
         return
-    with distilling(recipe.guidance, "appearance", studio.prior, scene_words(recipe)) as distiller:
+    with distilling(recipe, studio.company, "appearance", scene_words(recipe)) as distiller:
         _paint(studio, runs, scene_stand(studio, runs, surroundings, distiller))
     memory.hold("scene/together", adam_state.parts_to_arrays(skins))
 
@@ -107,6 +109,7 @@ def scene_stand(
         ", ".join(dict.fromkeys(one.negative_prompt for one in recipe.subjects if one.negative_prompt)),
         recipe.guidance.view_dependent_prompts,
         distiller or Sds(),
+        voices_of(recipe, distiller, "appearance"),
     )
     return Stand(scene, lay_out(objects), tuple(paints), prepare=light.prepare)
 

@@ -12,9 +12,10 @@ from maquette_backend.appearance.fields import ColorField
 from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine import adam_state
+from maquette_backend.refine.company import Company, distilling, voices_of
 from maquette_backend.refine.controls import Controls, anchor_factor
 from maquette_backend.refine.distil import Scene, StageSettings, Trained, step, trained
-from maquette_backend.refine.distilling import distilling, restore_stage, stage_arrays
+from maquette_backend.refine.distilling import restore_stage, stage_arrays
 from maquette_backend.refine.events import JobEvents, Origin, PreviewFrame
 from maquette_backend.refine.finish import Mesh, frozen, origin_of, vertex_colors, with_uvs
 from maquette_backend.refine.keep_topology import OffsetBody, OffsetSettings
@@ -40,12 +41,16 @@ class ShapeRun:
     plan: SubjectPlan
     placement: Placement
     controls: Controls
-    prior: Prior
+    company: Company
     rasterizer: Rasterizer
     events: JobEvents
     loop: StageLoop
     keeps_uvs: bool = False
     """The sent UVs stay whatever they are like: there are maps on them."""
+
+    @property
+    def prior(self) -> Prior:
+        return self.company.prior
 
     def moved(
         self, positions: NDArray[np.float32], triangles: NDArray[np.int32], corner_uvs: NDArray[np.float32] | None
@@ -121,7 +126,7 @@ class ShapeRun:
     def _refined(self, body: Body, color: ColorField) -> None:
         """The geometry stage, in place."""
         settings = geometry_settings(self.recipe, self.prior.settings)
-        with distilling(self.recipe.guidance, "geometry", self.prior, self.plan.subject.prompt) as distiller:
+        with distilling(self.recipe, self.company, "geometry", self.plan.subject.prompt) as distiller:
             self._run(trained(body, color, settings), settings, distiller)
 
     def _run(self, state: Trained, settings: StageSettings, distiller: Distiller) -> None:
@@ -134,6 +139,7 @@ class ShapeRun:
             subject.negative_prompt,
             self.recipe.guidance.view_dependent_prompts,
             distiller,
+            voices_of(self.recipe, distiller, "geometry"),
         )
 
         def one(number: int) -> float:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from maquette_backend.priors.prior import Modality, Prior
-from maquette_backend.refine.distil import StageSettings
 from maquette_backend.refine.painting import Stand, cameras_of, picture_of
+from maquette_backend.refine.stage_settings import StageSettings
 from maquette_backend.render.scene_render import render_scene
 
 

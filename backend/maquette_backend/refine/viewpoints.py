@@ -85,13 +85,13 @@ def view_sampler(rig: CameraRig, placement: Placement) -> ViewSampler:
     return ViewSampler(rig, directions, torch.tensor(reaches, dtype=torch.float32))
 
 
-def check_views(recipe: Recipe, advice: Settings) -> None:
-    """Raises MaquetteError INVALID_RECIPE if the prior can't share out a step's views among its subjects."""
+def check_views(recipe: Recipe, prior: str, advice: Settings) -> None:
+    """Raises MaquetteError INVALID_RECIPE if the prior of that name can't share out a step's views among its subjects."""
     count, together = recipe.stages.views_per_step, advice.views_together
     if count % together:
         raise MaquetteError(
             ErrorCode.INVALID_RECIPE,
-            f"The prior “{recipe.prior}” looks at {together} views at a time; a step has {count}.",
+            f"The prior “{prior}” looks at {together} views at a time; a step has {count}.",
             f"Set Views per Step to {max(together, round(count / together) * together)}, or choose another prior.",
         )
 

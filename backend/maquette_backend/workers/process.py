@@ -10,8 +10,8 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,6 +25,7 @@ from .executor import Beat, Ended, Previewed, Progressed, PromptsRead, Ready, Ru
 from .runner import ChannelEvents, JobFunction, run_job
 
 if TYPE_CHECKING:
+    from ..priors.keep import LastPrior
     from ..priors.prior import Prior
 
 BEAT_SECS = 1.0
@@ -152,7 +153,7 @@ def main(orders: int, reports: int) -> None:
     job = load_entry(arguments.entry)
     outlet.firm(Ready(device_name()))
     warm_up()
-    priors = prior_loader(home.models)
+    priors = PriorLoader(home.models)
     while (taken := reader.jobs.get()) is not None:
         order, events = taken
         outlet.firm(run_job(order, job, events, store, home.jobs, priors))
@@ -182,25 +183,33 @@ def warm_up() -> None:
         importlib.import_module("..priors.load", __package__)
 
 
-def prior_loader(models: Path) -> Callable[[str], Prior]:
-    """Loads priors by name, registered ones from the home's folder ``models``, and keeps the last one."""
-    from ..priors.catalogue import prior_identity
+class PriorLoader:
+    """Loads priors by name, registered ones from the home's folder ``models``, and keeps those of the last job.
 
-    kept: list[Callable[[str], Prior]] = []
+    torch comes with the first prior: a job function that asks for none does without.
+    """
 
-    def load(name: str) -> Prior:
-        """torch comes with the first prior: a job function that asks for none does without."""
-        if not kept:
-            import torch
+    def __init__(self, models: Path) -> None:
+        self._models = models
 
-            from ..priors.keep import LastPrior
-            from ..priors.load import load_prior
+    def __call__(self, name: str) -> Prior:
+        """The prior of that name. Raises what loading raises."""
+        return self._kept(name)
 
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            kept.append(LastPrior(lambda wanted: load_prior(wanted, device, models), partial(prior_identity, models)))
-        return kept[0](name)
+    def expect(self, names: Collection[str]) -> None:
+        """The next job asks for these, and for no others."""
+        self._kept.expect(names)
 
-    return load
+    @cached_property
+    def _kept(self) -> LastPrior:
+        import torch
+
+        from ..priors.catalogue import prior_identity
+        from ..priors.keep import LastPrior
+        from ..priors.load import load_prior
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return LastPrior(lambda name: load_prior(name, device, self._models), partial(prior_identity, self._models))
 
 
 def _arguments() -> argparse.Namespace:

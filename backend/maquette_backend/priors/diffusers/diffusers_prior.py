@@ -25,6 +25,8 @@ class ReadsTexts(Protocol):
 class EncodesPictures(Protocol):
     """What makes latents of pictures: ``pictures.Pictures``."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
     def encode(self, images: Tensor) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
 
@@ -60,6 +62,11 @@ class DiffusersPrior:
     def identity(self) -> str:
         """The registered name and 16 hex digits over the hashes of all its files."""
         return self._identity
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what a picture is encoded as."""
+        return self.parts.pictures.shape
 
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """[texts,rows,width]; the empty text is the unconditional one. Remembered, so all of a job's at once is best."""

@@ -31,6 +31,13 @@ class Pictures:
         if checkpointed:
             vae.enable_gradient_checkpointing()
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture's latents."""
+        config: Any = self._vae.config
+        side = self._size // 2 ** (len(config.block_out_channels) - 1)
+        return int(config.latent_channels), side, side
+
     def encode(self, images: Tensor) -> Tensor:
         """[B,3,H,W] in −1..1 → latents [B,C,h,w] of at least float32, differentiable.
 

@@ -18,7 +18,7 @@ from maquette_backend.priors.registry import describe, register, unregister
 from maquette_backend.refine.job import refine_job
 from maquette_backend.server.blob_store import BlobStore
 from maquette_backend.workers.executor import RunJob
-from maquette_backend.workers.process import prior_loader
+from maquette_backend.workers.process import PriorLoader
 from maquette_backend.workers.runner import ChannelEvents, run_job
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.recipe import Recipe
@@ -74,7 +74,7 @@ def test_switching_models_lets_the_old_one_go_before_the_new_one_is_loaded(folde
 
 def test_a_name_that_was_registered_anew_is_loaded_anew(folder_of, tmp_path):
     register(tmp_path, describe("mine", folder_of("stable-diffusion")))
-    priors = prior_loader(tmp_path)
+    priors = PriorLoader(tmp_path)
     first = priors("mine")
     assert priors("mine") is first
     unregister(tmp_path, "mine")
@@ -112,7 +112,7 @@ def test_a_model_that_vanishes_while_its_job_is_queued_fails_the_job_in_plain_wo
     def job(recipe, read, events, checkpoints, priors):
         refine_job(recipe, shelf, events, Store(), priors)
 
-    ended = run_job(order, job, ChannelEvents(order, store, Silent()), store, tmp_path / "jobs", prior_loader(models))
+    ended = run_job(order, job, ChannelEvents(order, store, Silent()), store, tmp_path / "jobs", PriorLoader(models))
     assert ended.outcome == "failed"
     assert ended.error_code == ErrorCode.UNKNOWN_PRIOR
     assert "“mine”" in ended.error_message

@@ -1,0 +1,90 @@
+"""All priors that a recipe names, loaded: its own and the further ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from maquette_protocol.recipe import FurtherPrior, Guidance, Recipe
+
+from maquette_backend.guidance.build import build_distiller
+from maquette_backend.guidance.distiller import Distiller
+from maquette_backend.guidance.from_recipe import Part, check_further_fits, check_guidance_fits, distiller_of
+from maquette_backend.guidance.several import Several, Voice
+from maquette_backend.priors.prior import Prior
+from maquette_backend.refine.plan import appearance_settings, geometry_settings
+from maquette_backend.refine.viewpoints import check_views
+from maquette_backend.refine.voices import Voices
+
+
+@runtime_checkable
+class KeepsSeveral(Protocol):
+    """A loader of priors that can hold more than the last."""
+
+    def __call__(self, name: str) -> Prior: ...
+
+    def expect(self, names: Collection[str]) -> None:
+        """The next job asks for these: whatever else is held is let go, and these are held side by side."""
+        ...
+
+
+@dataclass(frozen=True)
+class Company:
+    """The recipe's own prior, and those that are asked besides."""
+
+    prior: Prior
+    further: tuple[tuple[FurtherPrior, Prior], ...] = ()
+
+
+def gather(recipe: Recipe, priors: Callable[[str], Prior]) -> Company:
+    """Load what the recipe names, and check that each can do what it is asked for.
+
+    Raises:
+        MaquetteError: UNKNOWN_PRIOR or OUT_OF_MEMORY from loading; INVALID_RECIPE, a prior does not fit.
+    """
+    if isinstance(priors, KeepsSeveral):
+        priors.expect([recipe.prior, *(one.name for one in recipe.further_priors)])
+    prior = priors(recipe.prior)
+    check_views(recipe, recipe.prior, prior.settings)
+    check_guidance_fits(recipe.guidance, prior, recipe.prior)
+    further = tuple((one, priors(one.name)) for one in recipe.further_priors)
+    for one, loaded in further:
+        check_views(recipe, one.name, loaded.settings)
+        check_further_fits(one, loaded)
+    return Company(prior, further)
+
+
+@contextmanager
+def distilling(recipe: Recipe, company: Company, part: Part, prompt: str) -> Iterator[Distiller]:
+    """Within it the priors' networks may hold what the ways add to them; after it, they are as they were."""
+    with ExitStack() as stack:
+        distiller = distiller_of(recipe.guidance, part, company.prior, prompt)
+        stack.callback(distiller.close)
+        voices = []
+        for one, prior in company.further:
+            own = build_distiller(one.method, prior)
+            stack.callback(own.close)
+            voices.append(Voice(one.name, prior, own, one.weight))
+        plain = not voices and recipe.prior_weight == 1
+        yield distiller if plain else Several(distiller, recipe.prior_weight, tuple(voices))
+
+
+def voices_of(recipe: Recipe, distiller: Distiller | None, part: Part) -> Voices:
+    """The further priors in a stage that ``distiller`` of ``distilling`` guides, with the settings of each."""
+    if not isinstance(distiller, Several):
+        return Voices()
+    asked = {one.name: own_recipe(recipe, one) for one in recipe.further_priors}
+    settings = geometry_settings if part == "geometry" else appearance_settings
+    return Voices(
+        distiller.further, {one.name: settings(asked[one.name], one.prior.settings) for one in distiller.further}
+    )
+
+
+def own_recipe(recipe: Recipe, further: FurtherPrior) -> Recipe:
+    """What a further prior is asked for: its scales and method, its own advice in everything else but the rescale."""
+    guidance = Guidance(
+        further.geometry_scale, further.appearance_scale, method=further.method, rescale=recipe.guidance.rescale
+    )
+    return replace(recipe, prior=further.name, guidance=guidance)
