@@ -44,9 +44,10 @@ class TextureSampler(Protocol):
 
 
 class MaterialMaps(nn.Module):
-    """Texels that learn, in one map of eight channels: linear albedo, roughness, metallic, tangent normal.
+    """Texels that learn, in one map of eight channels, as ``texels_of`` has them. Call ``project`` after every step of the optimiser.
 
-    Light is filtered linearly, so albedo is held linear. Call ``project`` after every step of the optimiser.
+    Albedo is held sRGB-encoded, so that a step looks alike in the dark and in the light, and is decoded before it is looked up:
+    light is filtered linearly.
     """
 
     def __init__(self, images: SurfaceImages, sample: TextureSampler) -> None:
@@ -61,7 +62,7 @@ class MaterialMaps(nn.Module):
 
     def forward(self, uv: Tensor, level: Tensor | None = None) -> Material:
         """The material at ``uv`` [P,2], at mip levels [P] (None: full size everywhere)."""
-        values = self.sample(self.texels, uv[None], None if level is None else level[None])[0]
+        values = self.sample(linear_texels(self.texels), uv[None], None if level is None else level[None])[0]
         albedo, roughness, metallic, normal = values.split([3, 1, 1, 3], dim=1)
         return Material(albedo, roughness, metallic, functional.normalize(normal, dim=1, eps=1e-6))
 
@@ -77,7 +78,7 @@ class MaterialMaps(nn.Module):
     def to_images(self) -> SurfaceImages:
         """The maps as stored; a texel that did not move is what it was, bit for bit."""
         texels = self.texels.detach()[0].cpu()
-        color = torch.cat([srgb_from_linear(texels[..., :3]), texels[..., 3:5], texels[..., 5:] * 0.5 + 0.5], -1)
+        color = torch.cat([texels[..., :5], texels[..., 5:] * 0.5 + 0.5], -1)
         stored = (color.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         return SurfaceImages(*(np.ascontiguousarray(stored[..., part]) for part in (slice(0, 3), 3, 4, slice(5, 8))))
 
@@ -87,14 +88,24 @@ _LONGEST = 1.01
 
 
 def texels_of(images: SurfaceImages) -> Tensor:
-    """[h,w,8] float32: linear albedo, roughness, metallic, tangent normal (−1..1, not normalised)."""
+    """[h,w,8] float32: albedo (sRGB), roughness, metallic, tangent normal (−1..1, not normalised)."""
 
     def unit(image: NDArray[np.uint8]) -> Tensor:
         values = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
         return values if values.ndim == 3 else values[..., None]
 
-    albedo = linear_from_srgb(unit(images.base_color))
-    return torch.cat([albedo, unit(images.roughness), unit(images.metallic), unit(images.normal) * 2 - 1], -1)
+    maps = [unit(images.base_color), unit(images.roughness), unit(images.metallic), unit(images.normal) * 2 - 1]
+    return torch.cat(maps, -1)
+
+
+def linear_texels(texels: Tensor) -> Tensor:
+    """``texels_of`` [...,8+] with its albedo decoded, so that means of it are means of light."""
+    return torch.cat([linear_from_srgb(texels[..., :3]), texels[..., 3:]], -1)
+
+
+def encoded_texels(texels: Tensor) -> Tensor:
+    """The inverse of ``linear_texels``."""
+    return torch.cat([srgb_from_linear(texels[..., :3]), texels[..., 3:]], -1)
 
 
 def blank_images(size: tuple[int, int], settings: MaterialSettings | None = None) -> SurfaceImages:

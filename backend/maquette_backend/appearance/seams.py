@@ -114,7 +114,7 @@ def seam_report(
     weight = room * edges.length[taken][:, None]
     if not weight.any():
         raise ValueError("a step across seams needs seams with room beside them for four points")
-    colors = _bilinear(image, places.reshape(-1, 2)).reshape(*places.shape[:-1], -1)
+    colors = bilinear(image, places.reshape(-1, 2)).reshape(*places.shape[:-1], -1)
     across = np.abs(colors[:, 0, :, 0] - colors[:, 1, :, 0]).mean(-1)
     inside = np.abs(colors[..., 0, :] - colors[..., 1, :]).mean((1, -1))
     total = weight.sum()
@@ -166,7 +166,7 @@ def _inside(
     return ((below >= 0) & (edges.island[below] == own)).all((1, 3))
 
 
-def _bilinear(image: NDArray[np.float64], uv: NDArray[np.float64]) -> NDArray[np.float64]:
+def bilinear(image: NDArray[np.floating], uv: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values [P,C] of ``image`` at uv [P,2]; the border goes on."""
     height, width = image.shape[:2]
     x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from maquette_backend.appearance.seam_evening import evened
 from maquette_backend.refine.given import Given, shares
 from maquette_backend.refine.moved import Moved
 from maquette_backend.refine.placement import Placement
 from maquette_backend.refine.plan import SubjectPlan
 from maquette_backend.refine.texel_map import TexelMap, texel_map
 from maquette_backend.render.scene_render import SceneObject
+from maquette_backend.shape.places import first_at_each_place
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Canvas:
     def share(self) -> NDArray[np.float32]:
         """[P]: how far each texel may go from what was given."""
         return shares(self.given, self.texels, self.moved.mesh.triangles)
+
+    def evened(self, change: Tensor) -> Tensor:
+        """A learned change [1,S,S,C] of its texture (see ``seam_evening``), both sides of each UV seam brought together."""
+        mesh = self.moved.mesh
+        assert mesh.corner_uvs is not None
+        triangles = first_at_each_place(mesh.positions)[mesh.triangles]
+        return torch.from_numpy(evened(change[0].numpy(), mesh.positions, triangles, mesh.corner_uvs))[None]
 
     def standing(self, picture_from_unit: NDArray[np.floating] | None = None) -> SceneObject:
         """The subject as an object of a picture: in unit space, or moved from there by a matrix [4,4]."""

@@ -71,7 +71,7 @@ def finish_base_color(run: AppearanceRun, base_color: NDArray[np.uint8]) -> NDAr
             run.show,
         )
     )
-    return changed_by(canvas, base_color, skin.change.detach().cpu())
+    return changed_by(canvas, base_color, canvas.evened(skin.change.detach().cpu()))
 
 
 def changed_by(canvas: Canvas, base_color: NDArray[np.uint8], change: Tensor) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maquette_backend.appearance.color_space import srgb_from_linear
-from maquette_backend.appearance.material_maps import SurfaceImages, texels_of
+from maquette_backend.appearance.material_maps import SurfaceImages, linear_texels, texels_of
 from maquette_backend.refine.canvas import Canvas
 from maquette_backend.refine.images import Maps, finished
 from maquette_backend.refine.material_skin import MaterialSkin
@@ -21,7 +21,8 @@ Bytes = NDArray[np.uint8]
 def changed_images(canvas: Canvas, given: SurfaceImages, skin: MaterialSkin) -> SurfaceImages:
     """``given`` maps as a volume has them changed; normals stay."""
     texels = canvas.texels
-    rows = torch.cat([texels_of(given)[torch.from_numpy(texels.covered)], torch.from_numpy(canvas.share)[:, None]], 1)
+    values = linear_texels(texels_of(given)[torch.from_numpy(texels.covered)])
+    rows = torch.cat([values, torch.from_numpy(canvas.share)[:, None]], 1)
     points, device = torch.from_numpy(texels.points), canvas.device
     parts = []
     with torch.no_grad():
@@ -43,9 +44,8 @@ def moved_images(images: SurfaceImages, moved: Tensor) -> SurfaceImages:
     size = images.base_color.shape[:2]
     change = nn.functional.interpolate(moved.permute(0, 3, 1, 2), size, mode="bilinear", align_corners=False)
     texels = texels_of(images) + change[0].permute(1, 2, 0)
-    albedo = srgb_from_linear(texels[..., :3].clamp(0, 1))
     normal = nn.functional.normalize(texels[..., 5:], dim=-1, eps=1e-6) * 0.5 + 0.5
-    stored = (torch.cat([albedo, texels[..., 3:5], normal], -1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    stored = (torch.cat([texels[..., :5], normal], -1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     still = (change[0] == 0).all(0).all(-1).numpy()  # an upright normal does not survive being normalised to the bit
     parts = zip((slice(0, 3), 3, 4, slice(5, 8)), vars(images).values(), strict=True)
     return SurfaceImages(*(_where(still, old, np.ascontiguousarray(stored[..., part])) for part, old in parts))

@@ -18,6 +18,8 @@ from maquette_backend.appearance.material_maps import (
     MaterialMaps,
     SurfaceImages,
     blank_images,
+    encoded_texels,
+    linear_texels,
     texels_of,
     with_maps,
 )
@@ -72,7 +74,7 @@ class MaterialRun(AppearanceRun):
     def _map_skin(self) -> MapSkin:
         """The maps that learn: no finer than a picture shows."""
         largest = FINER * self._settings.size
-        texels = thinned(texels_of(self._baked)[None], largest)
+        texels = self._at_first
         shares = torch.from_numpy(self._share_image)[None, :, :, None]
         maps = MaterialMaps(blank_images((texels.shape[1], texels.shape[2])), sample_texture)
         with torch.no_grad():
@@ -87,7 +89,8 @@ class MaterialRun(AppearanceRun):
     @cached_property
     def _at_first(self) -> Tensor:
         """The texels before any of them was learned: a function of the volume, so a checkpoint need not hold it."""
-        return thinned(texels_of(self._baked)[None], FINER * self._settings.size)
+        whole = linear_texels(texels_of(self._baked))[None]
+        return encoded_texels(thinned(whole, FINER * self._settings.size))
 
     @property
     def _share_image(self) -> NDArray[np.float32]:
@@ -150,7 +153,7 @@ class MaterialRun(AppearanceRun):
 
     def images(self, seen: NDArray[np.bool_]) -> Maps:
         moved = self._map_skin.maps.texels.detach().cpu() - self._at_first
-        return finished_maps(self.canvas, moved_images(self._baked, moved), seen)
+        return finished_maps(self.canvas, moved_images(self._baked, self.canvas.evened(moved)), seen)
 
     def vertex_colors(self) -> NDArray[np.uint8]:
         with torch.no_grad():
@@ -210,7 +213,8 @@ def material_run(studio: Studio, canvas: Canvas, colors: ColorField, veil: Veil 
 
 def _start(studio: Studio, canvas: Canvas) -> MaterialStart:
     shares = canvas.texels.image(canvas.share, np.zeros((canvas.size, canvas.size), np.float32))
-    picture = torch.cat([texels_of(given_images(canvas)), torch.from_numpy(shares)[..., None]], -1)[None]
+    given = linear_texels(texels_of(given_images(canvas)))
+    picture = torch.cat([given, torch.from_numpy(shares)[..., None]], -1)[None]
     largest = FINER * appearance_settings(studio.recipe, studio.prior.settings).size
     return MaterialStart(thinned(picture, largest).to(canvas.device), 1 - canvas.given.keep_look)
 

@@ -24,7 +24,7 @@ class MaterialStart:
     """Given maps and how far they may be left."""
 
     picture: Tensor
-    """[1,h,w,9]: linear albedo, roughness, metallic, tangent normal (all as ``texels_of``), share"""
+    """[1,h,w,9]: linear albedo, roughness, metallic, tangent normal (all as ``linear_texels``), share"""
     freedom: float
     """1 − keep_look: what the albedo's share is multiplied by"""
 

@@ -1,0 +1,107 @@
+"""What texels learned is brought together across UV seams.
+
+Texels on the two sides of a seam lie on one line of the surface, but each learns by itself: after some steps they differ, and
+the seam shows. Here both sides meet halfway, and what that takes fades out into their islands.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from maquette_backend.appearance.seams import SharedEdges, bilinear, shared_edges
+from maquette_backend.appearance.uv_raster import owners_under_texels
+
+_REACH = 4.0
+"""Texels over which a correction falls to 1/e (of a straight seam): about the footprint of a pixel that they learn from."""
+_SWEEPS = 48
+"""Of Jacobi's iteration: three reaches deep, where next to nothing is left."""
+_ROUNDS = 2
+"""A look-up beside a seam reads four texels, of which one is set: the second round takes most of the rest."""
+_INSIDE = 0.5
+"""Texels: as near to the edge as a look-up reads its own island alone."""
+_SCALARS = 5
+"""Channels of base colour, roughness, metallic."""
+
+
+def evened(
+    change: NDArray[np.floating], positions: NDArray[np.floating], triangles: NDArray[np.integer],
+    corner_uvs: NDArray[np.floating],
+) -> NDArray[np.float32]:  # fmt: skip
+    """``change`` [S,S,C] of a texture, row 0 at the bottom, without its steps across seams.
+
+    ``positions`` [V,3] and ``triangles`` [F,3] name one vertex at each place; ``corner_uvs`` [F,3,2]. Channels from the sixth on
+    are vectors in the frame of the UVs, which seams turn: their change fades out towards seams. Without seams: as it is.
+    """
+    result = change.astype(np.float32)
+    edges = shared_edges(positions, triangles, corner_uvs)
+    if not edges.seam.any():
+        return result
+    seams = _Seams(edges, corner_uvs, len(change))
+    for _ in range(_ROUNDS):
+        result[..., :_SCALARS] += seams.spread(seams.halfway(result[..., :_SCALARS]))
+    held = seams.spread(np.ones((len(seams.texel), 1), np.float32))
+    result[..., _SCALARS:] *= 1 - held.clip(0, 1)
+    return result
+
+
+class _Seams:
+    """Places along all seams of one texture, and how far what is said there is heard."""
+
+    def __init__(self, edges: SharedEdges, corner_uvs: NDArray[np.floating], size: int) -> None:
+        owner = owners_under_texels(corner_uvs, size)
+        self.size = size
+        self.places = _places(edges, size)
+        """[2,N,2]: texture coordinates a little inside of either side"""
+        texel = np.floor(self.places * size).astype(int).clip(0, size - 1).reshape(-1, 2)
+        flat = texel[:, 1] * size + texel[:, 0]
+        self.texel, self._row = np.unique(flat, return_inverse=True)
+        """[K] texels at seams, and of each place which one"""
+        island = np.where(owner >= 0, edges.island[owner], -1).ravel()
+        self._mean = _mean_of_neighbours(island, size)
+
+    def halfway(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[K,C]: what takes each texel at a seam to the mean of both sides."""
+        values = bilinear(image, self.places.reshape(-1, 2)).reshape(2, -1, image.shape[2])
+        wanted = np.concatenate([values[1] - values[0], values[0] - values[1]]) / 2
+        count = np.bincount(self._row, minlength=len(self.texel))
+        summed = [np.bincount(self._row, wanted[:, channel], len(self.texel)) for channel in range(image.shape[2])]
+        return (np.stack(summed, -1) / count[:, None]).astype(np.float32)
+
+    def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[S,S,C] that is ``values`` [K,C] at the seams and fades out inside their islands (a screened Laplace equation)."""
+        field = np.zeros((self.size * self.size, values.shape[1]), np.float32)
+        for _ in range(_SWEEPS):
+            field[self.texel] = values
+            field = self._mean @ field
+        field[self.texel] = values
+        return field.reshape(self.size, self.size, -1)
+
+
+def _places(edges: SharedEdges, size: int) -> NDArray[np.float64]:
+    """[2,N,2]: about two places a texel along every seam, on either side of it."""
+    ends, inwards = edges.ends[edges.seam], edges.inwards[edges.seam]
+    longest = np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=-1).max(1) * size
+    count = np.ceil(2 * longest).clip(1).astype(int)
+    which = np.arange(len(count)).repeat(count)
+    number = np.arange(count.sum()) - (count.cumsum() - count).repeat(count)
+    share = ((number + 0.5) / count[which])[:, None, None]
+    on_edge = ends[which, :, 0] * (1 - share) + ends[which, :, 1] * share  # [N,2,2]
+    away = inwards / np.linalg.norm(inwards, axis=-1, keepdims=True) * (_INSIDE / size)
+    return (on_edge + away[which]).swapaxes(0, 1)
+
+
+def _mean_of_neighbours(island: NDArray[np.int32], size: int) -> sparse.csr_array:
+    """[S²,S²]: of each texel the mean over its neighbours on the same ``island`` [S²] (−1: none), a little less than that."""
+    number = np.arange(size * size).reshape(size, size)
+    pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
+    one = np.concatenate([first.ravel() for first, _ in pairs])
+    other = np.concatenate([second.ravel() for _, second in pairs])
+    joined = (island[one] == island[other]) & (island[one] >= 0)
+    one, other = one[joined], other[joined]
+    links = sparse.coo_array(
+        (np.ones(2 * len(one), np.float32), (np.r_[one, other], np.r_[other, one])), shape=(size * size,) * 2
+    ).tocsr()
+    degree = np.asarray(links.sum(1)).ravel()
+    return sparse.csr_array(sparse.diags_array(1 / (degree + 1 / _REACH**2)).astype(np.float32) @ links)
