@@ -18,13 +18,12 @@ from typing import TypeVar
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
-from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
-from . import mesh_reading
+from . import looked_at
 from ._protocol import recipe
+from .looked_at import Points, Shape
 
-Points = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Found = TypeVar("Found")
 MOST_CAMERAS = 6
@@ -39,36 +38,10 @@ _CAMERA_DISTANCE = 2.6
 _FOV_Y = math.radians(40.0)
 _GRAZING = 0.1
 """Cosine to a face's normal: flatter views see next to nothing of it."""
-_LARGE = 0.002
-"""Share of the surface from which on a face is looked at in more places than its triangles' middles."""
-_MOST_PLACES = 16
-"""At which one face is looked at: it then takes a few milliseconds at most."""
-_NEARER = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4], [18, 1, 1], [1, 18, 1], [1, 1, 18]], np.float64)
-"""Weights of a triangle's corners at its middle, and at places nearer to them."""
 BUDGET_SECS = 2.0
 """Of one look, and of the search for helpful cameras: work, not waiting."""
 _WORTH = 0.005
 """Share of the surface that a further camera must add."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is looked at, in world space."""
-
-    places: Points
-    """[N,3]: where faces are looked at, each face's in a row. They lie on its triangles: a bent face's middle may not."""
-    upright: Points
-    """[N,3]: the triangles' normals there."""
-    starts: NDArray[np.intp]
-    """[P+1]: where each face's places begin."""
-    normals: Points
-    """[P,3]"""
-    areas: Points
-    """[P]"""
-    tree: BVHTree
-    middle: Points
-    """[3]"""
-    longest: float
 
 
 @dataclass(frozen=True)
@@ -89,26 +62,8 @@ class Coverage:
 
 
 def shape_of(context: bpy.types.Context, thing: bpy.types.Object) -> Shape:
-    """The object's base mesh in world space."""
-    world = np.reshape(mesh_reading.world_from_object(context, thing), (4, 4)).astype(np.float64)
-    with mesh_reading.base_mesh(thing) as mesh:
-        positions = mesh_reading.positions_of(mesh).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
-        triangles, _loops = mesh_reading.triangle_corners(mesh)
-        owners = np.zeros(len(triangles), np.int32)
-        mesh.loop_triangles.foreach_get("polygon_index", owners)
-        count = len(mesh.polygons)
-    if np.linalg.det(world[:3, :3]) < 0:
-        triangles = triangles[:, ::-1]
-    corners = positions[triangles]
-    doubled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    summed = np.stack([np.bincount(owners, doubled[:, axis], count) for axis in range(3)], axis=1)
-    areas = np.bincount(owners, np.linalg.norm(doubled, axis=1) / 2, count)
-    places, upright, starts = _places(corners, _unit(doubled), owners, areas)
-    used = positions[np.unique(triangles)]
-    low, high = (used.min(axis=0), used.max(axis=0)) if len(used) else (np.zeros(3), np.zeros(3))
-    tree = BVHTree.FromPolygons(positions.tolist(), triangles.tolist(), all_triangles=True)
-    longest = max(float((high - low).max()), 1e-9)
-    return Shape(places, upright, starts, _unit(summed), areas, tree, (low + high) / 2, longest)
+    """The object's base mesh in world space, at once."""
+    return finished(looked_at.shaping(looked_at.read(context, thing)))
 
 
 def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
@@ -222,32 +177,8 @@ def _facing(shape: Shape, place: int, eyes: Points) -> Points:
     return eyes[order[cosines[order] > _GRAZING]]
 
 
-def _places(
-    corners: Points, normals: Points, owners: NDArray[np.int32], areas: Points
-) -> tuple[Points, Points, NDArray[np.intp]]:
-    """Where faces are looked at, the normals there, and where each face's begin. ``corners`` [F,3,3], ``owners`` [F]."""
-    large = (areas > _LARGE * areas.sum())[owners]
-    inside = _NEARER / _NEARER.sum(1, keepdims=True)
-    middles, more = corners.mean(axis=1), np.einsum("wk,fkj->fwj", inside[1:], corners[large])
-    places = np.concatenate([middles, more.reshape(-1, 3)])
-    triangles = np.concatenate([np.arange(len(corners)), np.flatnonzero(large).repeat(len(inside) - 1)])
-    order = np.argsort(owners[triangles], kind="stable")
-    places, triangles = places[order], triangles[order]
-    starts = np.searchsorted(owners[triangles], np.arange(len(areas) + 1))
-    rank = np.arange(len(places)) - starts[owners[triangles]]
-    count = np.diff(starts)[owners[triangles]]
-    # of a face with very many, some that are spread over it
-    kept = (count <= _MOST_PLACES) | (rank * _MOST_PLACES // count != (rank - 1) * _MOST_PLACES // count)
-    places, triangles = places[kept], triangles[kept]
-    return places, normals[triangles], np.searchsorted(owners[triangles], np.arange(len(areas) + 1))
-
-
-def _unit(vectors: Points) -> Points:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
-
-
 def _sees(shape: Shape, place: int, eye: Points) -> bool:
     lifted = shape.places[place] + shape.upright[place] * (1e-4 * shape.longest)
     away = eye - lifted
     distance = float(np.linalg.norm(away))
-    return shape.tree.ray_cast(lifted.tolist(), (away / distance).tolist(), distance)[0] is None
+    return shape.is_free(lifted.tolist(), (away / distance).tolist(), distance)

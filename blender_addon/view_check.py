@@ -15,7 +15,7 @@ from typing import Literal
 import bpy
 import numpy as np
 
-from . import camera_reading, coverage, face_selection, properties, scene_writing
+from . import camera_reading, coverage, face_selection, looked_at, properties, scene_writing
 from ._protocol import recipe
 
 Purpose = Literal["check", "select", "add"]
@@ -39,8 +39,7 @@ class ViewCheck:
         self.has_found = False
         """Whether there was anything to select or to add."""
         self._object_uid = thing.session_uid
-        self._shape = coverage.shape_of(context, thing)
-        self._work = self._steps(context)
+        self._work = self._steps(context, looked_at.read(context, thing))
 
     def advance(self, context: bpy.types.Context, secs: float = SLICE_SECS) -> None:
         """Go on for so long, or to the end. Raises MaquetteError as the constructor does."""
@@ -56,24 +55,25 @@ class ViewCheck:
         while not self.is_done:
             self.advance(context, 1.0)
 
-    def _steps(self, context: bpy.types.Context) -> Generator[float, None, None]:
-        parts = 3 if self.purpose == "add" else 1
-        found = yield from coverage.in_parts(self._look(context), 0, parts)
+    def _steps(self, context: bpy.types.Context, mesh: looked_at.Triangles) -> Generator[float, None, None]:
+        parts = 4 if self.purpose == "add" else 2
+        shape = yield from coverage.in_parts(looked_at.shaping(mesh), 0, parts)
+        found = yield from coverage.in_parts(self._look(context, shape), 1, parts)
         directions = np.zeros((0, 3))
         if self.purpose == "add":
-            directions = yield from coverage.in_parts(coverage.helping(self._shape, found.unseen), 1, parts)
-            self._add(context, directions)
-            found = yield from coverage.in_parts(self._look(context), 2, parts)
+            directions = yield from coverage.in_parts(coverage.helping(shape, found.unseen), 2, parts)
+            self._add(context, shape, directions)
+            found = yield from coverage.in_parts(self._look(context, shape), 3, parts)
         self._tell(context, found, len(directions))
 
-    def _look(self, context: bpy.types.Context) -> Generator[float, None, coverage.Coverage]:
+    def _look(self, context: bpy.types.Context, shape: looked_at.Shape) -> Generator[float, None, coverage.Coverage]:
         settings = properties.settings(context.scene)
         cameras = camera_reading.read_cameras(context.scene) if settings.cameras != "ORBIT" else ()
         rig = recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE")
-        return coverage.looking(self._shape, coverage.directions_of(rig, self._shape))
+        return coverage.looking(shape, coverage.directions_of(rig, shape))
 
     def _tell(self, context: bpy.types.Context, found: coverage.Coverage, added: int) -> None:
-        target = self._target(context)
+        target = self._target(context, len(found.seen))
         if target is None:
             return  # deleted meanwhile: there is nothing to say it of
         target.paint.unseen_report, target.paint.has_unseen = sentence(found), bool(found.unseen.any())
@@ -85,20 +85,20 @@ class ViewCheck:
         if self.purpose == "select" and self.has_found:
             face_selection.show(context, target.object, found.unseen)
 
-    def _target(self, context: bpy.types.Context) -> properties.MaquetteTarget | None:
+    def _target(self, context: bpy.types.Context, faces: int) -> properties.MaquetteTarget | None:
         """Unless it is gone, or its faces have become others."""
         targets = properties.settings(context.scene).targets
         for one in targets:
             if one.object is not None and one.object.session_uid == self._object_uid:
-                return one if len(one.object.data.polygons) == len(self._shape.areas) else None
+                return one if len(one.object.data.polygons) == faces else None
         return None
 
-    def _add(self, context: bpy.types.Context, directions: np.ndarray) -> None:
-        target = self._target(context)
+    def _add(self, context: bpy.types.Context, shape: looked_at.Shape, directions: np.ndarray) -> None:
+        target = self._target(context, len(shape.areas))
         if target is None:
             return
         for direction in directions:
-            _add_camera(context, self._shape, direction, target.object.name)
+            _add_camera(context, shape, direction, target.object.name)
         settings = properties.settings(context.scene)
         if len(directions) and settings.cameras == "ORBIT":
             settings.cameras = "BOTH"
@@ -120,7 +120,7 @@ def sentence(found: coverage.Coverage) -> str:
     return f"{count:,} faces, {1 - found.share:.0%} of the surface, are seen by no view{some}."
 
 
-def _add_camera(context: bpy.types.Context, shape: coverage.Shape, direction: np.ndarray, name: str) -> None:
+def _add_camera(context: bpy.types.Context, shape: looked_at.Shape, direction: np.ndarray, name: str) -> None:
     lens = bpy.data.cameras.new(f"Maquette {name}")
     lens.sensor_fit = "VERTICAL"
     lens.angle = coverage.fov_y()

@@ -199,6 +199,30 @@ def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
     assert (found.seen | ~found.looked_at)[shape.normals[:, 2] > 0.2].all()
 
 
+def test_no_step_of_a_check_keeps_blender_for_long(addon: Addon) -> None:
+    """100,000 quads: reading them, making their shape and looking, each by itself far below what an artist notices."""
+    import time
+
+    bpy.ops.mesh.primitive_grid_add(x_subdivisions=316, y_subdivisions=316)
+    looked_at, coverage = addon("looked_at"), addon("coverage")
+    spent = [time.thread_time()]
+    mesh = looked_at.read(bpy.context, bpy.context.object)
+    spent.append(time.thread_time())
+    making = looked_at.shaping(mesh)
+    while True:
+        try:
+            next(making)
+            spent.append(time.thread_time())
+        except StopIteration as end:
+            spent.append(time.thread_time())
+            shape = end.value
+            break
+    assert max(np.diff(spent)) < 0.1
+    assert len(shape.trees) > 5
+    assert len(shape.areas) == len(bpy.context.object.data.polygons) > 99_000
+    assert coverage.look(shape, np.array([[0.0, 0.0, 1.0]]), np.arange(len(shape.areas)) < 100).seen[:100].all()
+
+
 def test_a_bent_face_is_looked_at_on_its_surface_not_below_it(addon: Addon) -> None:
     """The mean of the corners lies off both triangles, above or below, however the face is split."""
     coverage = addon("coverage")
