@@ -17,7 +17,7 @@ from maquette_backend.shape.creases import EDGE, Creased, creased
 from maquette_backend.shape.evening import evened_places, evened_values
 from maquette_backend.shape.manifold import is_edge_manifold, manifold
 from maquette_backend.shape.reach import Reach, within, worst_between
-from maquette_backend.shape.sdf import Solid, nearest_points, solid_of
+from maquette_backend.shape.sdf import Solid, Tree, nearest_points, solid_of
 from maquette_backend.shape.slivers import without_slivers
 from maquette_backend.shape.start_parts import start_parts
 from maquette_backend.shape.symmetrise import is_mirrored, symmetrised
@@ -109,15 +109,13 @@ def reach_of(body: RemeshBody, start: Mesh) -> Reach:
     """How far ``body``'s surface may be from ``start``: the strength's bound, times the mask's share."""
     controls, bound = body.controls, body.settings.bound
     solid = body.solid if controls.floor is None else solid_of(start.positions, start.triangles)
-    closing = None
-    if solid.is_open:
-        positions, triangles = body.unmoved()
-        closing = positions.astype(np.float64), triangles.astype(np.int64)
+    closing = body.unmoved() if solid.is_open else (start.positions, start.triangles[:0])
 
     def limit(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return bound * controls.share(torch.from_numpy(points)).numpy()
 
-    return Reach(solid, (start.positions.astype(np.float64), start.triangles.astype(np.int64)), closing, limit)
+    everything = Tree(start.positions, start.triangles)
+    return Reach(everything, solid.sheets, solid.half_sheet, Tree(*closing), limit, controls.masked is None)
 
 
 def sound(positions: Positions, triangles: Triangles) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

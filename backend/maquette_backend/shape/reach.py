@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .field_controls import FieldControls
-from .sdf import Solid, nearest_points
+from .sdf import Tree
 from .symmetrise import reflected
 
 Points = NDArray[np.float64]
@@ -30,27 +30,30 @@ _TURNED = 0.3
 class Reach:
     """A start surface, and the farthest that a new one may be from it."""
 
-    solid: Solid
-    """Of the start: all that can be seen of it."""
-    everything: tuple[Points, Triangles]
-    """The start's positions [V,3] and triangles [F,3], hidden ones too: near those is near enough."""
-    closing: tuple[Points, Triangles] | None
+    everything: Tree
+    """The start's triangles, hidden ones too: near those is near enough."""
+    sheets: Tree
+    """What of them encloses nothing and is a plate ``half_sheet`` thick on either side."""
+    half_sheet: float
+    closing: Tree
     """A surface that closes what was open, where it was."""
     limit: Callable[[Points], Points]
     """[P] ≥ 0 of places [P,3]: that of the start's nearest point."""
+    is_even: bool
+    """Whether the limit is the same everywhere."""
 
     def excess(self, points: Points) -> tuple[Points, Points]:
         """By how much points [P,3] are too far away, [P], negative where they are not; and the unit way back, [P,3]."""
-        distance, outward = self.solid.to_surface(points)
-        away, back = np.abs(distance), -np.sign(distance)[:, None] * outward
         limit = self.limit(points)
-        for positions, triangles in (self.everything, *([] if self.closing is None else [self.closing])):
+        away, place = self.everything.nearest(points)
+        back = _unit(place - points)
+        for tree, half in ((self.sheets, self.half_sheet), (self.closing, 0.0)):
             far = np.flatnonzero(away > limit)
-            gap, _, place = nearest_points(np.ascontiguousarray(points[far]), positions, triangles)
-            nearer = gap < away[far]
+            gap, place = tree.nearest(np.ascontiguousarray(points[far]))
+            nearer = np.abs(gap - half) < away[far]
             mine = far[nearer]
-            away[mine] = gap[nearer]
-            back[mine] = (place[nearer] - points[mine]) / np.maximum(gap[nearer], 1e-12)[:, None]
+            away[mine] = np.abs(gap - half)[nearer]
+            back[mine] = np.sign(gap - half)[nearer, None] * _unit(place[nearer] - points[mine])
         return away - limit, back
 
     def clamped(self, points: Points) -> Points:
@@ -106,25 +109,22 @@ def worst_between(positions: Points, triangles: NDArray[np.integer], reach: Reac
     """The most by which a point inside a triangle is past the limit, 0 where none is."""
     faces = triangles.astype(np.int64)
     owner, _, too_far, _ = _looked_at(positions, faces, _suspect(positions, faces, reach), reach, _COARSE)
-    near = np.unique(owner[too_far > -_COARSE])
+    near = _near(positions, faces, owner, too_far, reach)
     return float(_looked_at(positions, faces, near, reach, _FINE)[2].max(initial=0.0))
 
 
 def _suspect(placed: Points, faces: Triangles, reach: Reach) -> NDArray[np.int64]:
     """Triangles [N] whose inside may be too far away: no point of one is farther from the start than its corners by more
     than it is from them."""
-    distance, _ = reach.solid.to_surface(placed)
-    limit = reach.limit(placed)
-    room = (limit - np.abs(distance))[faces].min(axis=1)
-    sides = np.linalg.norm(placed[faces] - placed[np.roll(faces, 1, axis=1)], axis=2)
-    held = (limit[faces] == 0).all(axis=1)  # on the start already, as nearly as triangles can be
-    return np.flatnonzero((sides.max(axis=1) / np.sqrt(3) > room) & ~held)
+    room = -reach.excess(placed)[0][faces].max(axis=1)
+    held = (reach.limit(placed)[faces] == 0).all(axis=1)  # on the start already, as nearly as triangles can be
+    return np.flatnonzero((_longest(placed[faces]) / np.sqrt(3) > room) & ~held)
 
 
 def _pull(placed: Points, faces: Triangles, chosen: NDArray[np.int64], reach: Reach) -> tuple[Points, NDArray[np.int64]]:
     """The motion [V,3] that takes the inside of the ``chosen`` triangles back, and those of them that need it."""
     owner, weights, too_far, back = _looked_at(placed, faces, chosen, reach, _COARSE)
-    near = np.unique(owner[too_far > -_COARSE])  # no distance changes faster than the place
+    near = _near(placed, faces, owner, too_far, reach)
     owner, weights, too_far, back = _looked_at(placed, faces, near, reach, _FINE)
     bad = too_far > BETWEEN
     owner, weights, too_far, back = owner[bad], weights[bad], too_far[bad], back[bad]
@@ -139,14 +139,34 @@ def _pull(placed: Points, faces: Triangles, chosen: NDArray[np.int64], reach: Re
     return total / np.maximum(count, 1e-300)[:, None], np.unique(owner)
 
 
+def _near(
+    placed: Points, faces: Triangles, owner: NDArray[np.int64], too_far: Points, reach: Reach
+) -> NDArray[np.int64]:
+    """Triangles [N] that may be too far away between the points [P] at which they were looked at coarsely: where the limit
+    is the same everywhere, every point is within a part's side of one of these and no excess changes faster."""
+    apart = np.full(len(owner), _COARSE)
+    if reach.is_even:
+        longest = _longest(placed[faces[owner]])
+        apart = longest / _parts(longest, _COARSE)
+    return np.unique(owner[too_far > BETWEEN - apart])
+
+
+def _parts(longest: Points, step: float) -> NDArray[np.int64]:
+    """Into how many parts [N] triangles' sides are divided, none of them longer than ``step``."""
+    return np.clip(np.ceil(longest / step), _FEWEST, _MOST).astype(np.int64)
+
+
+def _longest(corners: Points) -> Points:
+    """The longest side [N] of triangles [N,3,3]."""
+    return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+
+
 def _looked_at(
     placed: Points, faces: Triangles, chosen: NDArray[np.int64], reach: Reach, step: float
 ) -> tuple[NDArray[np.int64], Points, Points, Points]:
     """Points ``step`` apart inside and on the sides of triangles: which one each is of [P], its weights [P,3], its excess
     [P] and its way back [P,3]."""
-    corners = placed[faces[chosen]]
-    sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    parts = np.clip(np.ceil(sides / step), _FEWEST, _MOST).astype(np.int64)
+    parts = _parts(_longest(placed[faces[chosen]]), step)
     owners, weights = [np.zeros(0, np.int64)], [np.zeros((0, 3))]
     for number in np.unique(parts).tolist():
         lattice = np.array([(i, j, number - i - j) for i in range(number + 1) for j in range(number + 1 - i)]) / number
@@ -170,6 +190,10 @@ def _unturned(placed: Points, moved: Points, faces: Triangles) -> Points:
         moved = moved.copy()
         moved[faces[folded]] = placed[faces[folded]]
     return moved
+
+
+def _unit(vectors: Points) -> Points:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)[:, None]
 
 
 def _normals(positions: Points, faces: Triangles) -> Points:

@@ -88,7 +88,7 @@ class Solid:
         self.half_sheet, self.extent = half_sheet, extent
         self.surface = np.concatenate([boundary, sheets])
         """[n+m,3,3]: all that can be seen; of a sheet, its middle."""
-        self._trees = [_Tree(part) for part in (boundary, sheets)]
+        self._trees = [Tree(*_as_mesh(part)) for part in (boundary, sheets)]
 
     def distance(self, points: NDArray[np.floating]) -> Points:
         """Signed distance [P] of points [P,3], negative inside."""
@@ -100,6 +100,11 @@ class Solid:
         if sheets.count:
             result = np.minimum(result, sheets.nearest(query)[0] - self.half_sheet)
         return result
+
+    @property
+    def sheets(self) -> Tree:
+        """The middle of what is thickened by ``half_sheet``."""
+        return self._trees[1]
 
     @property
     def is_open(self) -> bool:
@@ -133,7 +138,7 @@ class Solid:
             outward = np.where(nearer[:, None], offset / safe[:, None], outward)
         return best, outward
 
-    def _to_boundary(self, query: Points, boundary: _Tree) -> Points:
+    def _to_boundary(self, query: Points, boundary: Tree) -> Points:
         """Signed distance [P] to the solid that the boundary and the soup's openings bound."""
         winding = self._winding(query)
         distance, _ = boundary.nearest(query)
@@ -144,20 +149,22 @@ class Solid:
         return np.where(winding > 0.5, -distance, distance)
 
 
-class _Tree:
-    """Nearest points of triangles [n,3,3]."""
+class Tree:
+    """Nearest points of triangles, prepared so that many questions cost what the points cost."""
 
-    def __init__(self, corners: Points) -> None:
-        self.count = len(corners)
-        self._vertices, self._triangles = _as_mesh(corners)
+    def __init__(self, vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> None:
+        """``vertices`` [V,3], ``triangles`` [n,3]; there may be none."""
+        self.count = len(triangles)
+        self._vertices = np.ascontiguousarray(vertices, np.float64)
+        self._triangles = np.ascontiguousarray(triangles, np.int64)
         self._tree = igl.AABB()
         if self.count:
             self._tree.init(self._vertices, self._triangles)
 
     def nearest(self, query: Points) -> tuple[Points, Points]:
-        """Distances [P] and places [P,3]."""
-        if len(query) == 0:
-            return np.zeros(0), np.zeros((0, 3))
+        """Distances [P] and places [P,3]; ``inf`` and the points themselves where there is no triangle."""
+        if self.count == 0 or len(query) == 0:
+            return np.full(len(query), np.inf), query.copy()
         squared, _, place = self._tree.squared_distance(self._vertices, self._triangles, query)
         return np.sqrt(squared), np.asarray(place, np.float64)
 
