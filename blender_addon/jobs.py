@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import look_settings, map_arrival, properties, result_notes, scene_reading, scene_writing
+from . import look_settings, map_arrival, properties, result_notes, same_topology, scene_reading, scene_writing
 from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
@@ -100,7 +100,7 @@ def handle(context: bpy.types.Context, now: Runtime, event: Event) -> None:
         case Changed():
             _changed(context, now, job, event.status)
         case Delivered():
-            _begin_arrival(now, job, event.subjects)
+            _begin_arrival(context, now, job, event.subjects)
         case Failed():
             _fail(context, now, job, event.error, forget_it=not event.unknown)
         case _:
@@ -163,14 +163,25 @@ def _close(context: bpy.types.Context, now: Runtime, job: LiveJob, *, forget_it:
     now.job = None
 
 
-def _begin_arrival(now: Runtime, job: LiveJob, subjects: tuple[Refined, ...]) -> None:
+def _begin_arrival(
+    context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: tuple[Refined, ...]
+) -> None:
     """The results are here; their maps become images first, one in each tick."""
     job.state = "receiving"
     subjects = tuple(scene_writing.as_asked(one, job.recipe_json) for one in subjects)
-    orders = {
-        key.subject_id: map_arrival.Order(scene_writing.result_name(key.name), key.how.tiles) for key in job.targets
-    }
-    now.arrival = map_arrival.Arrival(job.job_id, subjects, orders, look_settings.image_folder(bpy.context.scene))
+    orders = {key.subject_id: _order(context, job, key, subjects) for key in job.targets}
+    now.arrival = map_arrival.Arrival(job.job_id, subjects, orders, look_settings.image_folder(context.scene))
+
+
+def _order(
+    context: bpy.types.Context, job: LiveJob, key: TargetKey, subjects: tuple[Refined, ...]
+) -> map_arrival.Order:
+    """What becomes of one target's maps; of one that is gone, nothing has to fit its polygons."""
+    name, target = scene_writing.result_name(key.name), find_target(job.job_id, key)
+    came = next((one for one in subjects if one.subject_id == key.subject_id), None)
+    if came is None or target is None or not came.same_topology or len(key.how.tiles) > 1:
+        return map_arrival.Order(name, key.how.tiles)
+    return map_arrival.Order(name, key.how.tiles, same_topology.cut_polygons(context, target, came.surface, key.how))
 
 
 def advance_arrival(context: bpy.types.Context, now: Runtime) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import bpy
 
-from . import map_images, surface_maps, udim
+from . import map_images, polygon_atlas, surface_maps, udim
 from ._protocol import errors
 from .refined import Refined
 from .surface_maps import SurfaceMaps
@@ -29,6 +29,8 @@ class Order:
     """Of the object that will wear them."""
     tiles: tuple[int, ...]
     """The UDIM tiles that its square holds."""
+    cut: polygon_atlas.Polygons | None = None
+    """The object's polygons, where the result's UVs cut through some."""
 
 
 class Arrival:
@@ -45,7 +47,8 @@ class Arrival:
         self._folder, self._scratch = folder, Path(tempfile.mkdtemp(prefix="maquette-maps-"))
         self._is_wanted = True
         names = {one.subject_id: _names(one, orders.get(one.subject_id)) for one in subjects}
-        self._thread = threading.Thread(target=self._encode, args=(names,), name="maquette-maps", daemon=True)
+        cut = {subject_id: order.cut for subject_id, order in orders.items() if order.cut is not None}
+        self._thread = threading.Thread(target=self._encode, args=(names, cut), name="maquette-maps", daemon=True)
         self._thread.start()
 
     def step(self) -> tuple[Refined, ...] | None:
@@ -87,9 +90,11 @@ class Arrival:
         self._images.clear()
 
     # ---- the thread -------------------------------------------------------------------------------
-    def _encode(self, names: dict[str, dict[str, str]]) -> None:
+    def _encode(self, names: dict[str, dict[str, str]], cut: dict[str, polygon_atlas.Polygons]) -> None:
         try:
             for subject_id, of_kinds in names.items():
+                if subject_id in cut:
+                    self._subjects[subject_id] = _on_polygons(self._subjects[subject_id], cut[subject_id])
                 maps = self._subjects[subject_id].surface.maps
                 for kind, name in of_kinds.items():
                     if not self._is_wanted or maps is None:
@@ -136,6 +141,10 @@ def _on_tiles(subject: Refined, order: Order | None) -> Refined:
         corner_uvs=None if uvs is None else udim.unpacked(uvs, order.tiles),
     )
     return replace(subject, surface=surface)
+
+
+def _on_polygons(subject: Refined, polygons: polygon_atlas.Polygons) -> Refined:
+    return replace(subject, surface=polygon_atlas.on_polygons(subject.surface, polygons))
 
 
 def _names(subject: Refined, order: Order | None) -> dict[str, str]:

@@ -7,20 +7,60 @@ square cell each in rows added above the texture; their triangles' pixels are co
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .refined import Floats, Ints
+from . import surface_maps
+from .refined import Floats, Ints, Surface
 
 _MARGIN = 1.5
 """Pixels between a polygon and its cell's edge: what bilinear filtering reaches."""
 _MIN_CELL, _MAX_CELL = 8, 256
 
 
+@dataclass(frozen=True)
+class Polygons:
+    """Which polygons a surface's first F triangles are of."""
+
+    loops: Ints
+    """[F,3], the loop of each corner"""
+    starts: Ints
+    """[P+1], the first loop of each polygon"""
+
+
+def are_cut(corner_uvs: Floats, polygons: Polygons) -> bool:
+    """Whether some loop of a polygon has two places on the UV map ``corner_uvs`` [F,3,2]."""
+    return not np.array_equal(_loop_uvs(corner_uvs, polygons)[polygons.loops], corner_uvs)
+
+
+def on_polygons(surface: Surface, polygons: Polygons) -> Surface:
+    """The surface with pictures and UVs that its polygons can have; the same one where they can have those it has.
+
+    Seconds where thousands of polygons are cut: for a thread.
+    """
+    picture = surface.texture if surface.maps is None else surface_maps.in_one(surface.maps)
+    if surface.corner_uvs is None or picture is None:
+        return surface
+    count = len(polygons.loops)
+    own, rest = surface.corner_uvs[:count], surface.corner_uvs[count:]
+    whole, loop_uvs = whole_polygons(
+        surface.positions, surface.triangles[:count], polygons.loops, polygons.starts, own, picture
+    )
+    if whole is picture:
+        return surface
+    lower = rest * np.array([1, len(picture) / len(whole)], np.float32)
+    surface = replace(surface, corner_uvs=np.concatenate([loop_uvs[polygons.loops], lower]))
+    if surface.maps is None:
+        return replace(surface, texture=whole)
+    return replace(surface, maps=surface_maps.apart(surface.maps, whole))
+
+
 def whole_polygons(
-    positions: Floats, triangles: Ints, loops: Ints, starts: Ints, corner_uvs: Floats, texture: Floats
-) -> tuple[Floats, Floats]:
+    positions: Floats, triangles: Ints, loops: Ints, starts: Ints, corner_uvs: Floats, texture: NDArray[Any]
+) -> tuple[NDArray[Any], Floats]:
     """Texture [H',W,C] and loop UVs [L,2] that show on polygons what ``texture`` shows on their triangles.
 
     Args:
@@ -31,8 +71,7 @@ def whole_polygons(
         corner_uvs: [F,3,2], for ``texture``.
         texture: [H,W,C], row 0 at the bottom.
     """
-    loop_uvs = np.zeros((int(starts[-1]), 2), np.float32)
-    loop_uvs[loops] = corner_uvs
+    loop_uvs = _loop_uvs(corner_uvs, Polygons(loops, starts))
     polygon = np.searchsorted(starts, loops[:, 0], side="right") - 1
     split = np.unique(polygon[(loop_uvs[loops] != corner_uvs).any(axis=(1, 2))])
     if not len(split):
@@ -53,6 +92,13 @@ def whole_polygons(
         _copy_triangles(grown, texture, pixels, corner_uvs[own], corner.astype(int), side)
         loop_uvs[loops[own]] = (pixels / (width, len(grown))).astype(np.float32)
     return grown, loop_uvs
+
+
+def _loop_uvs(corner_uvs: Floats, polygons: Polygons) -> Floats:
+    """[L,2]: of loops with several places, one of them."""
+    found = np.zeros((int(polygons.starts[-1]), 2), np.float32)
+    found[polygons.loops] = corner_uvs
+    return found
 
 
 def _cell_side(corner_uvs: Floats, polygon: NDArray[np.int64], split: NDArray[np.int64], height: int, width: int) -> int:

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import coloring, mesh_building, mesh_reading, polygon_atlas, properties, surface_maps
+from . import coloring, mesh_building, mesh_reading, polygon_atlas, properties
 from .refined import Floats, Ints, Refined, Surface
 from .target_settings import Delivery
 
@@ -109,6 +109,22 @@ def fit(target: bpy.types.Object, surface: Surface, how: Delivery) -> tuple[Surf
     return None if loops is None else (own, loops)
 
 
+def cut_polygons(
+    context: bpy.types.Context, target: bpy.types.Object, surface: Surface, how: Delivery
+) -> polygon_atlas.Polygons | None:
+    """The polygons that were sent, if they are the target's still and the surface's UVs cut through some: Blender cannot
+    have those."""
+    if surface.corner_uvs is None or not surface.is_pictured:
+        return None
+    with mesh_reading.source_mesh(context, target, base=how.base) as mesh:
+        own = own_part(surface, len(mesh.vertices), _triangle_count(mesh)) if how.base and how.mirrored else surface
+        loops = loops_of(mesh, own.triangles) if len(own.positions) == len(mesh.vertices) else None
+        polygons = None if loops is None else polygon_atlas.Polygons(loops, loop_starts(mesh))
+    if polygons is None or own.corner_uvs is None or not polygon_atlas.are_cut(own.corner_uvs, polygons):
+        return None
+    return polygons
+
+
 def own_part(surface: Surface, vertices: int, triangles: int) -> Surface:
     """The half that was sent first, of a surface that was sent with its mirror images."""
     uvs, colors = surface.corner_uvs, surface.colors
@@ -147,8 +163,6 @@ def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints, how: Delivery) 
     """
     if surface.corner_uvs is None or not surface.is_pictured:
         return surface, mesh_building.COLOR_NAME if surface.colors is not None else ""
-    loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
-    loop_uvs[loops] = surface.corner_uvs
     layer = mesh.uv_layers.active
     if layer is not None and _are_same(_layer_uvs(mesh, layer.name)[loops], surface.corner_uvs):
         # materials that stay in other slots go on reading the layer that they read
@@ -156,9 +170,11 @@ def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints, how: Delivery) 
         return surface, layer.name
     if len(mesh.uv_layers) >= _MAX_UV_LAYERS:
         return surface, ""
-    if not np.array_equal(loop_uvs[loops], surface.corner_uvs):
-        # a seam runs through polygons, which Blender's UVs cannot have
-        surface, loop_uvs = _whole_polygons(mesh, surface, loops)
+    # done long before, unless the mesh was edited since: see ``map_arrival``
+    surface = polygon_atlas.on_polygons(surface, polygon_atlas.Polygons(loops, loop_starts(mesh)))
+    assert surface.corner_uvs is not None
+    loop_uvs = np.zeros((len(mesh.loops), 2), np.float32)
+    loop_uvs[loops] = surface.corner_uvs
     name = mesh.uv_layers.new(name=mesh_building.UV_NAME, do_init=False).name
     render = next((layer.name for layer in mesh.uv_layers if layer.active_render), name)
     mesh_building.set_uvs(mesh, name, loop_uvs)
@@ -170,21 +186,6 @@ def put_uvs(mesh: bpy.types.Mesh, surface: Surface, loops: Ints, how: Delivery) 
 def _are_same(one: Floats, other: Floats) -> bool:
     """Whether UVs are the same but for the rounding of a way through UDIM tiles."""
     return one.shape == other.shape and bool(np.all(np.abs(one - other) <= _SAME_UV))
-
-
-def _whole_polygons(mesh: bpy.types.Mesh, surface: Surface, loops: Ints) -> tuple[Surface, Floats]:
-    """A surface whose pictures fit UVs of whole polygons, and those [L,2]."""
-    assert surface.corner_uvs is not None
-    picture = surface.texture if surface.maps is None else surface_maps.in_one(surface.maps)
-    assert picture is not None
-    whole, loop_uvs = polygon_atlas.whole_polygons(
-        surface.positions, surface.triangles, loops, loop_starts(mesh), surface.corner_uvs, picture
-    )
-    if whole is picture:
-        return surface, loop_uvs
-    if surface.maps is None:
-        return replace(surface, texture=whole), loop_uvs
-    return replace(surface, maps=surface_maps.apart(surface.maps, whole)), loop_uvs
 
 
 def _layer_uvs(mesh: bpy.types.Mesh, name: str) -> Floats:

@@ -116,18 +116,21 @@ def test_udim_maps_become_tiled_images(addon: Addon, tmp_path: Path, beside: boo
         assert not list((tmp_path / "scratch").iterdir())
 
 
-def arrival(addon: Addon, side: int, *, name: str = "Crate refined") -> tuple[object, dict[str, np.ndarray]]:
-    """Four maps of a quad on their way."""
+def arrival(
+    addon: Addon, side: int, *, name: str = "Crate refined", apart: float = 0.0, cut: object = None
+) -> tuple[object, dict[str, np.ndarray]]:
+    """Four maps of a quad on their way, the UVs of its halves ``apart`` from each other."""
     refined, maps = addon("refined"), addon("surface_maps")
     given = pictures(side)
     corners = np.array([[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]], np.float32)
+    corners[1] = corners[1] * (1 - apart) + (0, apart)
     surface = refined.Surface(
         np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32),
         np.array([[0, 1, 2], [0, 2, 3]], np.int32),
         corners,
         maps=maps.SurfaceMaps(given),
     )
-    order = addon("map_arrival").Order(name, (1001,))
+    order = addon("map_arrival").Order(name, (1001,), cut)
     subject = refined.Refined("5" * 32, True, surface)
     return addon("map_arrival").Arrival("0" * 32, (subject,), {"5" * 32: order}, None), given
 
@@ -162,6 +165,38 @@ def test_an_arrival_makes_each_map_once_and_a_cancelled_one_leaves_nothing(addon
         again.step()
     again.drop()
     assert not len(bpy.data.images)
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_maps_that_cut_a_quad_fit_it_before_they_become_images(addon: Addon, base: bool) -> None:
+    """So nothing is left to be drawn anew when the result is put on the artist's mesh."""
+    mesh = bpy.data.meshes.new("Quad")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], [], [(0, 1, 2, 3)])
+    quad = bpy.data.objects.new("Quad", mesh)
+    bpy.context.scene.collection.objects.link(quad)
+    atlas, same, how = addon("polygon_atlas"), addon("same_topology"), addon("target_settings").Delivery(base=base)
+    whole, _ = arrival(addon, 32)
+    (subject,) = wait_for(whole)
+    assert same.cut_polygons(bpy.context, quad, subject.surface, how) is None
+    whole.drop()
+    coming, _ = arrival(addon, 32, apart=0.25)
+    (split,) = wait_for(coming)
+    coming.drop()
+    polygons = same.cut_polygons(bpy.context, quad, split.surface, how)
+    assert polygons.loops.tolist() == [[0, 1, 2], [0, 2, 3]]
+    coming, _ = arrival(addon, 32, apart=0.25, cut=polygons)
+    (subject,) = wait_for(coming)
+    surface = subject.surface
+    expected = atlas.on_polygons(split.surface, polygons)
+    np.testing.assert_array_equal(surface.corner_uvs, expected.corner_uvs)
+    assert {kind: tuple(bpy.data.images[name].size) for kind, name in surface.maps.ready.items()} == {
+        kind: expected.maps.color.shape[1::-1] for kind in KINDS
+    }
+    np.testing.assert_array_equal(pixels_of(bpy.data.images[surface.maps.ready["NORMAL"]]), expected.maps.images["NORMAL"])
+    put, layer = same.put_uvs(mesh, surface, polygons.loops, how)
+    assert put is surface
+    assert layer == mesh.uv_layers.active.name
+    coming.drop()
 
 
 def test_images_that_undo_took_are_made_again(addon: Addon) -> None:
