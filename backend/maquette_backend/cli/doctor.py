@@ -16,8 +16,7 @@ from maquette_protocol.auth import read_connection
 from maquette_protocol.errors import MaquetteError
 
 from ..priors.catalogue import prior_names
-from ..priors.model_folder import inspect_folder
-from ..priors.registry import read_registry
+from ..priors.registry import inspect, read_registry
 from ..server.home import Home, default_home
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -109,12 +108,12 @@ def _models(home: Home) -> Iterator[Finding]:
         name = f"model {model.name}"
         problem = next(model.problems(thorough=False), None)
         try:
-            family = inspect_folder(model.folder).family.name
+            inspect(model)
         except MaquetteError as error:
             yield Finding(name, False, error.message, error.remedy, needed=False)
             continue
         if problem is None:
-            yield Finding(name, True, f"{family}, {model.size / 1e9:.1f} GB, {model.identity}", needed=False)
+            yield Finding(name, True, f"{model.family}, {model.size / 1e9:.1f} GB, {model.identity}", needed=False)
         else:
             again = f"Put it back, or register it anew: models remove {model.name}, then models add."
             yield Finding(name, False, problem, again, needed=False)

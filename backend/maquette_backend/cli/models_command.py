@@ -6,13 +6,24 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
 from maquette_protocol.errors import MaquetteError
 
 from ..priors.catalogue import BUILT_IN
+from ..priors.control_folder import is_control
 from ..priors.hub import download, forget
-from ..priors.model_folder import inspect_folder
-from ..priors.registry import Model, describe, find, read_registry, register, unregister
+from ..priors.registry import (
+    Model,
+    Shows,
+    describe,
+    describe_control,
+    find,
+    inspect,
+    read_registry,
+    register,
+    unregister,
+)
 from ..server.home import default_home, open_home
 
 
@@ -29,6 +40,9 @@ def add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add.add_argument("--revision", help="with --hub: the commit, 40 hex digits")
     add.add_argument("--variant", choices=["fp16"], help="with --hub: fetch only these weights")
     add.add_argument("--lora", action="append", default=[], metavar="FILE[=SCALE]", help="a LoRA to fold in")
+    add.add_argument(
+        "--control", choices=get_args(Shows), help="the folder is a ControlNet that is shown pictures of this kind"
+    )
     _verb(verbs, "list", "show the models that clients may choose", _list)
     verify = _verb(verbs, "verify", "compute every hash again", _verify)
     verify.add_argument("name", nargs="?", help="default: all of them")
@@ -78,8 +92,17 @@ def _add(chosen: argparse.Namespace) -> int:
         return 2
     folder, source = chosen.folder, "local folder"
     if chosen.hub is not None:
-        folder, source = download(models, chosen.name, chosen.hub, chosen.revision or "", chosen.variant)
-    model = describe(chosen.name, folder, source, loras)
+        folder, source = download(
+            models, chosen.name, chosen.hub, chosen.revision or "", chosen.variant, control=chosen.control is not None
+        )
+    if chosen.control is None and is_control(folder):
+        sys.stderr.write(f"maquette: {folder} is a ControlNet: say what its pictures show, --control depth or --control normal\n")
+        return 2
+    if chosen.control is not None and loras:
+        sys.stderr.write("maquette: --lora is for whole models, and not for a ControlNet\n")
+        return 2
+    described = describe_control(chosen.name, folder, chosen.control, source) if chosen.control else None
+    model = described or describe(chosen.name, folder, source, loras)
     register(models, model)
     _say(f"{model.name}  {model.family}, {gigabytes(model.size)}, {len(model.files)} files, {model.identity}")
     return 0
@@ -90,7 +113,8 @@ def _list(chosen: argparse.Namespace) -> int:
         _say(f"{name}  shipped with the backend")
     for model in read_registry(models_folder(chosen.home)).values():
         loras = f", {len(model.loras)} LoRA" if model.loras else ""
-        _say(f"{model.name}  {model.family}, {gigabytes(model.size)}{loras}, {model.source}: {model.folder}")
+        shows = f" ({model.shows})" if model.shows else ""
+        _say(f"{model.name}  {model.family}{shows}, {gigabytes(model.size)}{loras}, {model.source}: {model.folder}")
     return 0
 
 
@@ -104,7 +128,7 @@ def _verify(chosen: argparse.Namespace) -> int:
 def _verified(model: Model) -> bool:
     found = list(model.problems(thorough=True))
     try:
-        inspect_folder(model.folder)
+        inspect(model)
     except MaquetteError as error:
         found.append(str(error))
     for problem in found:

@@ -21,7 +21,7 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from ..priors.catalogue import prior_names
+from ..priors.catalogue import control_names, prior_names
 from ..priors.cores import share_cores
 from ..refine.events import PreviewFrame, Progress, RefinedSubject, Wish
 from ..refine.job import refine_job
@@ -83,7 +83,7 @@ def refine_recipe(
     """
     recipe = recipe_from_json(recipe_path.read_text())
     recipe = with_preset(recipe, preset) if preset else recipe
-    check_recipe(recipe, prior_names(models))
+    check_recipe(recipe, prior_names(models), control_names(models))
     out.mkdir(parents=True, exist_ok=True)
     events = DiskEvents(recipe, out)
     checkpoints = FileCheckpoints(out / ".checkpoint")

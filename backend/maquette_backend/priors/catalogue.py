@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maquette_backend.priors.registry import BUILT_IN, STARTER, STARTER_VIEWS, find, read_registry
+from maquette_backend.priors.registry import BUILT_IN, STARTER, STARTER_VIEWS, find, find_control, read_registry
 
-__all__ = ["BUILT_IN", "STARTER", "STARTER_VIEWS", "prior_identity", "prior_names"]
+__all__ = ["BUILT_IN", "STARTER", "STARTER_VIEWS", "control_identity", "control_names", "prior_identity", "prior_names"]
 
 
 def prior_names(models: Path | None = None) -> tuple[str, ...]:
@@ -14,7 +14,13 @@ def prior_names(models: Path | None = None) -> tuple[str, ...]:
 
     Raises MaquetteError INTERNAL if the list of registered models can't be read.
     """
-    return (*BUILT_IN, *(read_registry(models) if models is not None else ()))
+    registered = read_registry(models) if models is not None else {}
+    return (*BUILT_IN, *(name for name, model in registered.items() if not model.shows))
+
+
+def control_names(models: Path) -> tuple[str, ...]:
+    """ControlNets that a recipe may ask for. Raises as ``prior_names``."""
+    return tuple(name for name, model in read_registry(models).items() if model.shows)
 
 
 def prior_identity(models: Path, name: str) -> str:
@@ -23,3 +29,8 @@ def prior_identity(models: Path, name: str) -> str:
     Raises MaquetteError UNKNOWN_PRIOR, which names those that exist.
     """
     return name if name in BUILT_IN else find(read_registry(models), name).identity
+
+
+def control_identity(models: Path, name: str) -> str:
+    """The same for a ControlNet."""
+    return find_control(read_registry(models), name).identity

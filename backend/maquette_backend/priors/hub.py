@@ -26,9 +26,18 @@ def snapshot(repository: str, revision: str, folder: Path, take: list[str], leav
 
 
 def download(
-    models: Path, name: str, repository: str, revision: str, variant: str | None, fetch: Fetch = snapshot
+    models: Path,
+    name: str,
+    repository: str,
+    revision: str,
+    variant: str | None,
+    fetch: Fetch = snapshot,
+    *,
+    control: bool = False,
 ) -> tuple[Path, str]:
     """Fetch a model's safetensors and configurations into the home; its folder, and where it is from.
+
+    ``control``: it is a ControlNet, whose files lie at the top.
 
     Raises:
         MaquetteError: INVALID_RECIPE for an id or commit that is none; CONFLICT if the name is taken; UNREACHABLE if it
@@ -42,7 +51,8 @@ def download(
     if name in read_registry(models):
         raise MaquetteError(ErrorCode.CONFLICT, f"There is a model called “{name}” already.", "Choose another name.")
     folder = models / "fetched" / f"{repository.replace('/', '--')}@{revision}"
-    take = [*_READ, f"*/*.{variant}*.safetensors" if variant else "*/*.safetensors"]
+    read, place = (("config.json", "*.safetensors.index*.json"), "*") if control else (_READ, "*/*")
+    take = [*read, f"{place}.{variant}*.safetensors" if variant else f"{place}.safetensors"]
     # an index of shards that are not fetched would only say that they are missing
     leave = ["*non_ema*", "*.safetensors.index.json" if variant else "*.fp16.*"]
     try:

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from maquette_backend.priors.catalogue import BUILT_IN, STARTER_VIEWS
+from maquette_backend.priors.control import ControlNet
 from maquette_backend.priors.prior import Prior
-from maquette_backend.priors.registry import find, read_registry
+from maquette_backend.priors.registry import find_control, find_prior, read_registry
 from maquette_backend.priors.starter.starter_prior import load_starter
 
 
@@ -20,8 +21,20 @@ def load_prior(name: str, device: torch.device | str, models: Path | None = None
     """
     if name in BUILT_IN:
         return load_starter(torch.device(device), together=name == STARTER_VIEWS)
-    model = find({} if models is None else read_registry(models), name)
+    model = find_prior({} if models is None else read_registry(models), name)
     # only here: it imports every family's code, which a job with the starter does without
     from maquette_backend.priors.diffusers.loading import Machine, load_model
 
     return load_model(model, Machine.of(torch.device(device)))
+
+
+def load_control(name: str, device: torch.device | str, models: Path) -> ControlNet:
+    """The ControlNet called ``name``, registered in the home's folder ``models``.
+
+    Raises MaquetteError UNKNOWN_PRIOR, which names those that exist or what is wrong with this one.
+    """
+    model = find_control(read_registry(models), name)
+    from maquette_backend.priors.diffusers.control import load_control_net
+    from maquette_backend.priors.diffusers.loading import Machine
+
+    return load_control_net(model, Machine.of(torch.device(device)))

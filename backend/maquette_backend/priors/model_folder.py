@@ -76,7 +76,7 @@ def inspect_folder(folder: Path) -> ModelFolder:
         if part.optional and index.get(part.name) in (None, [None, None]):
             continue
         _check_class(folder, part, index.get(part.name))
-        found.append(_weights(folder, part))
+        found.append(find_weights(folder, part, folder / part.name))
     _check_shapes(folder, family)
     read = [folder / "model_index.json", *(file for one in found for file in one.files)]
     for name in (*(one.part.name for one in found), *family.readers(one.part.name for one in found)):
@@ -136,9 +136,9 @@ def _check_class(folder: Path, part: Part, named: object) -> None:
         raise unusable(folder, what, "Models that bring code of their own are never loaded; choose another one.")
 
 
-def _weights(folder: Path, part: Part) -> Weights:
-    """The part's safetensors: whole or in shards, plain or, where that is all there is, in half precision."""
-    home = folder / part.name
+def find_weights(folder: Path, part: Part, home: Path) -> Weights:
+    """The safetensors of a part of ``folder`` that lies in ``home``: whole or in shards, plain or, where that is all there is,
+    in half precision. Raises MaquetteError UNKNOWN_PRIOR if they are not there."""
     if not home.is_dir():
         raise unusable(folder, f"the folder {part.name} is missing", "Download the whole model.")
     for variant in ("", "fp16"):

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from maquette_protocol.errors import ErrorCode, MaquetteError
 
+from maquette_backend.priors.control_folder import inspect_control
 from maquette_backend.priors.model_folder import inspect_folder, read_json
 
 FILE = "registry.json"
@@ -25,6 +26,10 @@ STARTER = "starter"
 STARTER_VIEWS = "starter-4-views"
 """The starter with each four views of one subject hearing each other."""
 BUILT_IN = (STARTER, STARTER_VIEWS)
+CONTROL_NET = "controlnet"
+"""The family of models that are no priors."""
+Shows = Literal["depth", "normal"]
+"""What a ControlNet's pictures are of: nothing in its folder says so, the owner does."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _HASH_CHUNK = 1 << 20
 
@@ -59,6 +64,8 @@ class Model:
     """"local folder", or the Hub's id and revision."""
     files: tuple[FileRecord, ...]
     loras: tuple[Lora, ...] = ()
+    shows: Shows | None = None
+    """Of a ControlNet alone."""
 
     @property
     def size(self) -> int:
@@ -70,6 +77,7 @@ class Model:
         """Its name and the first 16 hex digits of a hash over the files' hashes, LoRAs and their scales."""
         lines = [f"{file.path} {file.sha256}" for file in sorted(self.files, key=lambda one: one.path)]
         lines += [f"lora {lora.file.sha256} {lora.scale!r}" for lora in self.loras]
+        lines += [f"shows {self.shows}"] if self.shows else []
         return f"{self.name}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
 
     def _all(self) -> tuple[FileRecord, ...]:
@@ -113,14 +121,38 @@ def describe(name: str, folder: Path, source: str = "local folder", loras: tuple
     Raises:
         MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder or LoRA that can't be used.
     """
+    _check_name(name)
+    folder = folder.expanduser().resolve()
+    found = inspect_folder(folder)
+    loaded = tuple(_lora(path, scale) for path, scale in loras)
+    return Model(name, found.family.name, folder, source, _records(folder, found.files), loaded)
+
+
+def describe_control(name: str, folder: Path, shows: Shows, source: str = "local folder") -> Model:
+    """The same for a ControlNet that is shown pictures of that kind.
+
+    Raises:
+        MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder that can't be used.
+    """
+    _check_name(name)
+    folder = folder.expanduser().resolve()
+    return Model(name, CONTROL_NET, folder, source, _records(folder, inspect_control(folder).files), shows=shows)
+
+
+def inspect(model: Model) -> None:
+    """Look at a registered model's folder. Raises MaquetteError UNKNOWN_PRIOR with what is wrong and what to do."""
+    (inspect_control if model.shows else inspect_folder)(model.folder)
+
+
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name in BUILT_IN:
         text = f"“{name}” can't be a model's name."
         remedy = f"Use a to z, digits, dots, dashes and underscores, at most 63, and not “{'” or “'.join(BUILT_IN)}”."
         raise MaquetteError(ErrorCode.INVALID_RECIPE, text, remedy)
-    folder = folder.expanduser().resolve()
-    found = inspect_folder(folder)
-    files = tuple(_record(path, path.relative_to(folder).as_posix()) for path in found.files)
-    return Model(name, found.family.name, folder, source, files, tuple(_lora(path, scale) for path, scale in loras))
+
+
+def _records(folder: Path, files: tuple[Path, ...]) -> tuple[FileRecord, ...]:
+    return tuple(_record(path, path.relative_to(folder).as_posix()) for path in files)
 
 
 def register(models: Path, model: Model) -> None:
@@ -144,9 +176,25 @@ def unregister(models: Path, name: str) -> Model:
 
 def find(known: dict[str, Model], name: str) -> Model:
     """The model of that name. Raises MaquetteError UNKNOWN_PRIOR, which names those that exist."""
+    return _found(known, name, "prior", (*BUILT_IN, *known))
+
+
+def find_prior(known: dict[str, Model], name: str) -> Model:
+    """The same, but a ControlNet is none."""
+    priors = {one: model for one, model in known.items() if not model.shows}
+    return _found(priors, name, "prior", (*BUILT_IN, *priors))
+
+
+def find_control(known: dict[str, Model], name: str) -> Model:
+    """The ControlNet of that name. Raises MaquetteError UNKNOWN_PRIOR, which names those that exist."""
+    controls = {one: model for one, model in known.items() if model.shows}
+    return _found(controls, name, "ControlNet", tuple(controls))
+
+
+def _found(known: dict[str, Model], name: str, what: str, names: tuple[str, ...]) -> Model:
     if name not in known:
-        names = ", ".join((*BUILT_IN, *known))
-        raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no prior called “{name}”.", f"Choose one of: {names}.")
+        there = ", ".join(names) or "none"
+        raise MaquetteError(ErrorCode.UNKNOWN_PRIOR, f"There is no {what} called “{name}”.", f"Choose one of: {there}.")
     return known[name]
 
 
@@ -176,7 +224,10 @@ def _record(path: Path, name: str) -> FileRecord:
 def _model(name: str, plain: dict[str, Any]) -> Model:
     files = tuple(FileRecord(**file) for file in plain["files"])
     loras = tuple(Lora(FileRecord(**lora["file"]), float(lora["scale"])) for lora in plain["loras"])
-    return Model(name, str(plain["family"]), Path(plain["folder"]), str(plain["source"]), files, loras)
+    shows = plain.get("shows")
+    if shows is not None and shows not in get_args(Shows):
+        raise ValueError(f"“{name}” shows {shows}")
+    return Model(name, str(plain["family"]), Path(plain["folder"]), str(plain["source"]), files, loras, shows)
 
 
 def _write(models: Path, known: dict[str, Model]) -> None:

@@ -153,6 +153,7 @@ class AppearanceRun(ABC):
             recipe.guidance.view_dependent_prompts,
             distiller or Sds(),
             voices_of(recipe, distiller, "appearance"),
+            self.studio.company.controls,
         )
         return Stand(scene, lay_out([self.canvas.standing()]), (paint,), self.veil, prepare, penalty)
 

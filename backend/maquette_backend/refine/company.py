@@ -7,13 +7,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from maquette_protocol.recipe import FurtherPrior, Guidance, Recipe
+from maquette_protocol.errors import ErrorCode, MaquetteError
+from maquette_protocol.recipe import Control, FurtherPrior, Guidance, Recipe
 
 from maquette_backend.guidance.build import build_distiller
 from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.from_recipe import Part, check_further_fits, check_guidance_fits, distiller_of
 from maquette_backend.guidance.several import Several, Voice
+from maquette_backend.priors.control import ControlNet, HearsControls
 from maquette_backend.priors.prior import Prior
+from maquette_backend.refine.hints import Controlled
 from maquette_backend.refine.plan import appearance_settings, geometry_settings
 from maquette_backend.refine.viewpoints import check_views
 from maquette_backend.refine.voices import Voices
@@ -30,12 +33,28 @@ class KeepsSeveral(Protocol):
         ...
 
 
+@runtime_checkable
+class LoadsControls(Protocol):
+    """A loader of priors that has ControlNets, too."""
+
+    def __call__(self, name: str) -> Prior: ...
+
+    def expect(self, names: Collection[str], controls: Collection[str] = ()) -> None:
+        """As ``KeepsSeveral``, for both."""
+        ...
+
+    def control(self, name: str) -> ControlNet:
+        """The ControlNet of that name."""
+        ...
+
+
 @dataclass(frozen=True)
 class Company:
     """The recipe's own prior, and those that are asked besides."""
 
     prior: Prior
     further: tuple[tuple[FurtherPrior, Prior], ...] = ()
+    controls: tuple[Controlled, ...] = ()
 
 
 def gather(recipe: Recipe, priors: Callable[[str], Prior]) -> Company:
@@ -44,8 +63,11 @@ def gather(recipe: Recipe, priors: Callable[[str], Prior]) -> Company:
     Raises:
         MaquetteError: UNKNOWN_PRIOR or OUT_OF_MEMORY from loading; INVALID_RECIPE, a prior does not fit.
     """
-    if isinstance(priors, KeepsSeveral):
-        priors.expect([recipe.prior, *(one.name for one in recipe.further_priors)])
+    names = [recipe.prior, *(one.name for one in recipe.further_priors)]
+    if isinstance(priors, LoadsControls):
+        priors.expect(names, [one.name for one in recipe.controls])
+    elif isinstance(priors, KeepsSeveral):
+        priors.expect(names)
     prior = priors(recipe.prior)
     check_views(recipe, recipe.prior, prior.settings)
     check_guidance_fits(recipe.guidance, prior, recipe.prior)
@@ -53,7 +75,21 @@ def gather(recipe: Recipe, priors: Callable[[str], Prior]) -> Company:
     for one, loaded in further:
         check_views(recipe, one.name, loaded.settings)
         check_further_fits(one, loaded)
-    return Company(prior, further)
+    return Company(prior, further, tuple(_controlled(one, recipe.prior, prior, priors) for one in recipe.controls))
+
+
+def _controlled(asked: Control, name: str, prior: Prior, priors: Callable[[str], Prior]) -> Controlled:
+    """A ControlNet, loaded, of which the prior of that name can hear."""
+    if not isinstance(prior, HearsControls) or not isinstance(priors, LoadsControls):
+        text = f"The prior “{name}” hears no ControlNet, and the recipe names “{asked.name}”."
+        raise MaquetteError(ErrorCode.INVALID_RECIPE, text, "Choose Stable Diffusion 1, 2 or XL, or leave it out.")
+    control = priors.control(asked.name)
+    try:
+        prior.check_control(control)
+    except ValueError as error:
+        text = f"The ControlNet “{asked.name}” does not go with “{name}”: {error}."
+        raise MaquetteError(ErrorCode.INVALID_RECIPE, text, "Choose one that was made for this base model.") from error
+    return Controlled(control, asked.weight)
 
 
 @contextmanager

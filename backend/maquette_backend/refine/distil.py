@@ -16,6 +16,7 @@ from maquette_backend.guidance.prompts import view_prompt
 from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.prior import HasLatents, Modality, Prior, Views
 from maquette_backend.priors.starter.picture import join
+from maquette_backend.refine.hints import Controlled
 from maquette_backend.refine.stage_settings import StageSettings, at_stage
 from maquette_backend.refine.surface import Body, Surface
 from maquette_backend.refine.viewpoints import ViewSampler, cameras_for
@@ -40,6 +41,8 @@ class Scene:
     """How the prior's score becomes a pull. Who made it closes it."""
     voices: Voices = field(default_factory=Voices)
     """What is asked besides."""
+    controls: tuple[Controlled, ...] = ()
+    """What shows the prior depth or normals, while appearance is refined."""
 
     def conditions(self, views: Views, asked: Prior | None = None) -> tuple[Tensor, Tensor]:
         """Text and negative conditions of the prior that is ``asked`` (None: its own), one row per view."""

@@ -13,6 +13,7 @@ from maquette_backend.guidance.guided import Guided, Question
 from maquette_backend.priors.prior import Modality, Views
 from maquette_backend.priors.starter.picture import join
 from maquette_backend.refine.distil import Scene, stage_loss
+from maquette_backend.refine.hints import hearing
 from maquette_backend.refine.skin import Skin
 from maquette_backend.refine.stage_settings import StageSettings, at_stage
 from maquette_backend.refine.unseen import FAR, NEAR, visible
@@ -96,7 +97,9 @@ def paint_step(
     def heed(guided: Guided) -> Guided:
         return _unveiled(guided, stand, drawn, views, reach)
 
-    loss = stage_loss(image, encoded, heed(scene.distiller.guide(question)), scene.prior, settings)
+    with hearing(scene.prior, scene.controls, drawn):
+        guided = heed(scene.distiller.guide(question))
+    loss = stage_loss(image, encoded, guided, scene.prior, settings)
     shown = Shown(lambda wanted: picture_of(drawn, wanted), mask, views, lambda prior: scene.conditions(views, prior))
     loss = loss + voices_loss(scene.voices, shown, progress, generator, heed).to(loss)
     state.optimiser.zero_grad(set_to_none=True)

@@ -110,6 +110,7 @@ def scene_stand(
         recipe.guidance.view_dependent_prompts,
         distiller or Sds(),
         voices_of(recipe, distiller, "appearance"),
+        studio.company.controls,
     )
     return Stand(scene, lay_out(objects), tuple(paints), prepare=light.prepare)
 

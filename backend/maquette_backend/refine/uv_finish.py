@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from maquette_backend.priors.prior import Modality, Prior
+from maquette_backend.refine.hints import hearing
 from maquette_backend.refine.painting import Stand, cameras_of, picture_of
 from maquette_backend.refine.stage_settings import StageSettings
 from maquette_backend.render.scene_render import render_scene
@@ -55,7 +56,8 @@ def finish_step(
         """Under the text alone: guidance beyond it drives colours away from what they have become."""
         return prior.predict_denoised(noisy, at, text, views, settings.modality)
 
-    target = denoised(prior, encoded.detach(), noise, time, finish.denoising_steps, estimate, settings.modality)
+    with hearing(prior, scene.controls, drawn):
+        target = denoised(prior, encoded.detach(), noise, time, finish.denoising_steps, estimate, settings.modality)
     loss = nn.functional.mse_loss(encoded, target)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

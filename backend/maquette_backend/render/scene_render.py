@@ -95,6 +95,8 @@ class SceneRendering:
     """int64 [N,H,W]: the object seen in the middle of the pixel (of its first sample), −1 for none"""
     points: Tensor
     """[N,H,W,3] where on it, in its own space; no gradient"""
+    depth: Tensor
+    """[N,1,H,W] along the camera's axis, 0 where nothing is; no gradient"""
 
 
 def lay_out(objects: Sequence[SceneObject]) -> SceneGeometry:
@@ -148,8 +150,16 @@ def render_scene(
     image = box_filter(image, supersample).permute(0, 3, 1, 2).flip(2)
     owners = fragments.scatter((owner + 1)[:, None])[..., 0] - 1
     every = (slice(None), slice(None, None, supersample), slice(None, None, supersample))
-    points = fragments.scatter(seen.points)
-    return SceneRendering(image[:, :3], image[:, 3:6], image[:, 6:], owners[every].flip(1), points[every].flip(1))
+    points = fragments.scatter(torch.cat([seen.points, _depth(seen, fragments, cameras)], 1))[every].flip(1)
+    depth = points[..., 3:].permute(0, 3, 1, 2)
+    return SceneRendering(image[:, :3], image[:, 3:6], image[:, 6:], owners[every].flip(1), points[..., :3], depth)
+
+
+@torch.no_grad()
+def _depth(seen: SurfacePoints, fragments: Fragments, cameras: Cameras) -> Tensor:
+    """[P,1]: the camera looks along its −Z."""
+    row = cameras.camera_from_world[:, 2].index_select(0, fragments.views)
+    return -((row[:, :3] * seen.position).sum(1, keepdim=True) + row[:, 3:])
 
 
 @torch.no_grad()

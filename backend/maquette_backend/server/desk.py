@@ -47,12 +47,14 @@ class Desk:
         holdings: Holdings,
         jobs: JobKeeper,
         priors: Callable[[], tuple[str, ...]],
+        controls: Callable[[], tuple[str, ...]],
     ) -> None:
         self._store = store
         self._uploads = uploads
         self._holdings = holdings
         self._jobs = jobs
         self._priors = priors
+        self._controls = controls
 
     def handle(self, client: Client, asked: Asked) -> None:
         """Answer or refuse one request, at once or later."""
@@ -103,7 +105,7 @@ class Desk:
 
     # ---- jobs ----
     def _submit(self, client: Client, submit: SubmitJob) -> BackendMessage:
-        check_recipe(submit.recipe, self._priors())
+        check_recipe(submit.recipe, self._priors(), self._controls())
         self._require_blobs(client.owner, submit.recipe)
         status = self._jobs.submit(client.owner, submit.job_id, submit.recipe, time.time())
         if status.state not in ENDED:

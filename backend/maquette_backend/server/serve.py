@@ -91,17 +91,17 @@ def _parts(options: ServeOptions, home: Home, clients: ClientKeys, database: Dat
     store = BlobStore(home.blobs, options.free_bytes)
     executor = LocalExecutor(home.root, wake, options.entry)
     names = PriorNames(home.models)
-    peers = Peers(lambda: _welcome(names(), executor.device))
+    peers = Peers(lambda: _welcome(names, executor.device))
     jobs = JobKeeper(journal, holdings, Scheduler(LEASE_SECS), executor, peers, home.jobs)
     tidy(journal, holdings, store, jobs.blobs_in_use(), time.time())
     intake = Intake(home.blobs / "partial", options.before_write)
-    desk = Desk(store, Uploads(store, intake, holdings, wake.call_soon), holdings, jobs, names)
+    desk = Desk(store, Uploads(store, intake, holdings, wake.call_soon), holdings, jobs, names, names.controls)
     return Parts(load_server_keys(home.keys), clients, peers, jobs, desk, wake)
 
 
-def _welcome(priors: tuple[str, ...], device: str) -> Welcome:
+def _welcome(names: PriorNames, device: str) -> Welcome:
     bounds = {"max_blob_bytes": limits.MAX_BLOB_BYTES, "max_triangles": limits.MAX_TRIANGLES}
-    return Welcome(MAJOR, MINOR, "maquette-backend", priors, device, limits=bounds)
+    return Welcome(MAJOR, MINOR, "maquette-backend", names(), device, limits=bounds, controls=names.controls())
 
 
 def _announce(path: Path, endpoint: str, home: Home, clients: ClientKeys) -> None:

@@ -25,7 +25,8 @@ from .executor import Beat, Ended, Previewed, Progressed, PromptsRead, Ready, Ru
 from .runner import ChannelEvents, JobFunction, run_job
 
 if TYPE_CHECKING:
-    from ..priors.keep import LastPrior
+    from ..priors.control import ControlNet
+    from ..priors.keep import LastControl, LastPrior
     from ..priors.prior import Prior
 
 BEAT_SECS = 1.0
@@ -184,7 +185,7 @@ def warm_up() -> None:
 
 
 class PriorLoader:
-    """Loads priors by name, registered ones from the home's folder ``models``, and keeps those of the last job.
+    """Loads priors and ControlNets by name, registered ones from the home's folder ``models``, and keeps the last job's.
 
     torch comes with the first prior: a job function that asks for none does without.
     """
@@ -196,20 +197,38 @@ class PriorLoader:
         """The prior of that name. Raises what loading raises."""
         return self._kept(name)
 
-    def expect(self, names: Collection[str]) -> None:
-        """The next job asks for these, and for no others."""
+    def control(self, name: str) -> ControlNet:
+        """The ControlNet of that name. Raises what loading raises."""
+        return self._kept_controls(name)
+
+    def expect(self, names: Collection[str], controls: Collection[str] = ()) -> None:
+        """The next job asks for these priors and ControlNets, and for no others."""
+        self._kept_controls.expect(controls)
         self._kept.expect(names)
 
     @cached_property
     def _kept(self) -> LastPrior:
-        import torch
-
         from ..priors.catalogue import prior_identity
         from ..priors.keep import LastPrior
         from ..priors.load import load_prior
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return LastPrior(lambda name: load_prior(name, device, self._models), partial(prior_identity, self._models))
+        load = partial(load_prior, device=self._device, models=self._models)
+        return LastPrior(load, partial(prior_identity, self._models))
+
+    @cached_property
+    def _kept_controls(self) -> LastControl:
+        from ..priors.catalogue import control_identity
+        from ..priors.keep import LastControl
+        from ..priors.load import load_control
+
+        load = partial(load_control, device=self._device, models=self._models)
+        return LastControl(load, partial(control_identity, self._models))
+
+    @cached_property
+    def _device(self) -> str:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _arguments() -> argparse.Namespace:

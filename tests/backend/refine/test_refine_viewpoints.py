@@ -196,7 +196,7 @@ def test_a_prior_of_four_views_says_which_number_would_do(count: int, advised: i
         camera_conditioned=True, views_together=4,
     )  # fmt: skip
     with pytest.raises(MaquetteError, match=f"4 views at a time; a step has {count}") as caught:
-        check_views(recipe, settings)
+        check_views(recipe, recipe.prior, settings)
     assert caught.value.remedy.startswith(f"Set Views per Step to {advised},")
-    check_views(replace(recipe, stages=Stages(views_per_step=advised)), settings)
-    check_views(recipe, replace(settings, views_together=1))
+    check_views(replace(recipe, stages=Stages(views_per_step=advised)), recipe.prior, settings)
+    check_views(recipe, recipe.prior, replace(settings, views_together=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -9,14 +11,27 @@ from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from maquette_backend.priors.diffusers.control import LoadedControl, together
 from maquette_backend.priors.diffusers.precision import Careful
 from maquette_backend.priors.diffusers.texts import Layout
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a ControlNet is shown with a batch."""
+
+    control: LoadedControl
+    picture: Tensor
+    """[B,3,H,W] in 0..1, of the size that it takes"""
+    weight: float
 
 
 class Denoiser(Protocol):
     """A network in the terms of its own schedule."""
 
-    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+    def __call__(
+        self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None, hints: Sequence[Heard] = ()
+    ) -> Tensor:
         """Pictures [B,C,h,w], times [B], conditions [B,N,W], camera rows [B,17] or None → output like ``shown``."""
         ...
 
@@ -31,8 +46,17 @@ class UnetDenoiser:
         self._careful = careful
         self._size = size
 
-    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+    def __call__(
+        self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None, hints: Sequence[Heard] = ()
+    ) -> Tensor:
         tokens, pooled = self._layout.unpack(text)
+        told = self._added(pooled) if self._layout.pooled and hints else None
+        extra = together(
+            [
+                one.control.residuals(shown, network_time, tokens, one.picture, one.weight, told)
+                for one in hints
+            ]
+        )
 
         def run(dtype: torch.dtype) -> Tensor:
             added = self._added(pooled.to(dtype)) if self._layout.pooled else None
@@ -42,6 +66,8 @@ class UnetDenoiser:
                 tokens.to(dtype),
                 class_labels=cameras,
                 added_cond_kwargs=added,
+                down_block_additional_residuals=None if extra is None else [one.to(dtype) for one in extra.down],
+                mid_block_additional_residual=None if extra is None else extra.middle.to(dtype),
             )
             return out.sample
 
@@ -62,7 +88,9 @@ class TransformerDenoiser:
         self._layout = layout
         self._careful = careful
 
-    def __call__(self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
+    def __call__(
+        self, shown: Tensor, network_time: Tensor, text: Tensor, cameras: Tensor | None, hints: Sequence[Heard] = ()
+    ) -> Tensor:
         tokens, pooled = self._layout.unpack(text)
 
         def run(dtype: torch.dtype) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
+from maquette_backend.priors.control import ControlNet, Hint
 from maquette_backend.priors.diffusers.camera import camera_rows, untold
-from maquette_backend.priors.diffusers.denoisers import Denoiser
+from maquette_backend.priors.diffusers.control import LoadedControl
+from maquette_backend.priors.diffusers.denoisers import Denoiser, Heard, UnetDenoiser
 from maquette_backend.priors.diffusers.schedules import NoiseSchedule
 from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
 
@@ -44,7 +48,7 @@ class Parts:
 
 
 class DiffusersPrior:
-    """A latent diffusion model. Implements ``priors.prior.Prior`` and ``ReadsPrompts``.
+    """A latent diffusion model. Implements ``priors.prior.Prior``, ``ReadsPrompts``, ``HasLatents`` and ``HearsControls``.
 
     Colour and normals both go through the VAE as ordinary pictures (Fantasia3D, Chen et al. 2023, section 3.1).
     """
@@ -53,6 +57,7 @@ class DiffusersPrior:
         self.parts = parts
         self._settings = settings
         self._identity = identity
+        self._heard: tuple[Heard, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -128,6 +133,30 @@ class DiffusersPrior:
         told, untold = clean.chunk(2)
         return told, untold
 
+    def check_control(self, control: ControlNet) -> None:
+        """Raises ValueError if it was made for another network, or this one hears none."""
+        if not isinstance(self.parts.denoiser, UnetDenoiser) or not isinstance(control, LoadedControl):
+            raise ValueError("only Stable Diffusion 1, 2 and XL, and multi-view models, hear ControlNets")
+        control.check_fits(self.parts.denoiser.network)
+
+    @contextmanager
+    def hearing(self, hints: Sequence[Hint]) -> Iterator[None]:
+        """Within it every evaluation hears ``hints``, whose pictures are of all of a step's views."""
+        self._heard = tuple(self._prepared(hint) for hint in hints)
+        try:
+            yield
+        finally:
+            self._heard = ()
+
+    def _prepared(self, hint: Hint) -> Heard:
+        """At the size that its ControlNet takes."""
+        assert isinstance(hint.control, LoadedControl)
+        side = hint.control.picture_side(self.latent_shape[1])
+        picture = interpolate(
+            hint.picture, (side, side), mode="bilinear", antialias=side < hint.picture.shape[-1], align_corners=False
+        )
+        return Heard(hint.control, picture, hint.weight)
+
     def _cameras(self, views: Views | None, like: Tensor) -> Tensor | None:
         if not self._settings.camera_conditioned:
             return None
@@ -138,8 +167,27 @@ class DiffusersPrior:
         schedule = self.parts.schedule
         shown, told = schedule.network_input(noisy, time), schedule.network_time(time)
         count = max(self.parts.samples, 1)
+        hints = [repeated(hint, len(noisy)) for hint in self._heard]
         if count >= len(noisy):
-            return self.parts.denoiser(shown, told, text, cameras)
+            return self.parts.denoiser(shown, told, text, cameras, hints)
         rows = [None] * -(-len(noisy) // count) if cameras is None else cameras.split(count)
         pieces = zip(shown.split(count), told.split(count), text.split(count), rows, strict=True)
-        return torch.cat([self.parts.denoiser(*piece) for piece in pieces])
+        return torch.cat(
+            [
+                self.parts.denoiser(*piece, [part_of(hint, number * count, count) for hint in hints])
+                for number, piece in enumerate(pieces)
+            ]
+        )
+
+
+def repeated(hint: Heard, samples: int) -> Heard:
+    """For a batch of so many samples, a multiple of the views: those come in turn, as for the two halves of guidance."""
+    times, rest = divmod(samples, len(hint.picture))
+    if rest:
+        raise ValueError(f"{samples} samples are no multiple of the {len(hint.picture)} views that are shown")
+    return replace(hint, picture=hint.picture.repeat(times, 1, 1, 1))
+
+
+def part_of(hint: Heard, first: int, count: int) -> Heard:
+    """For a part of a batch."""
+    return replace(hint, picture=hint.picture[first : first + count])

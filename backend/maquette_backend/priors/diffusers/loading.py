@@ -22,16 +22,18 @@ from maquette_backend.priors.diffusers.camera import show_views
 from maquette_backend.priors.diffusers.denoisers import Denoiser, TransformerDenoiser, UnetDenoiser
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior, Parts
 from maquette_backend.priors.diffusers.lora import fold
+from maquette_backend.priors.diffusers.machine import Machine, for_clients
 from maquette_backend.priors.diffusers.memory import EVERYTHING, MemoryPlan, plan_memory
 from maquette_backend.priors.diffusers.needs import needs_of
 from maquette_backend.priors.diffusers.pictures import Pictures
-from maquette_backend.priors.diffusers.precision import Careful, half_for, wider_than
+from maquette_backend.priors.diffusers.precision import Careful, wider_than
 from maquette_backend.priors.diffusers.schedules import discrete_schedule, flow_schedule
 from maquette_backend.priors.diffusers.texts import T5_TOKENS, Encoder, Style, Texts, clip_limit
 from maquette_backend.priors.families import MULTI_VIEW, STABLE_DIFFUSION_3, STABLE_DIFFUSION_XL
 from maquette_backend.priors.model_folder import ModelFolder, inspect_folder, part_config, read_json, unusable
 from maquette_backend.priors.registry import Model
 
+__all__ = ["VIEWS", "Machine", "load_model", "native_size"]
 VIEWS = 4
 """A recipe's usual views per step, for which memory is planned."""
 _CLASSES: dict[str, Any] = {
@@ -43,22 +45,6 @@ _CLASSES: dict[str, Any] = {
     "T5EncoderModel": T5EncoderModel,
 }
 _STYLES: dict[str, Style] = {STABLE_DIFFUSION_XL.name: "penultimate", STABLE_DIFFUSION_3.name: "joint"}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a model is loaded, and how."""
-
-    device: torch.device
-    dtype: torch.dtype
-    free_bytes: int | None = None
-    """Of the GPU's memory; None where memory is no concern."""
-
-    @staticmethod
-    def of(device: torch.device) -> Machine:
-        """As it is now."""
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-        return Machine(device, half_for(device), free)
 
 
 def load_model(model: Model, machine: Machine) -> DiffusersPrior:
@@ -76,19 +62,13 @@ def load_model(model: Model, machine: Machine) -> DiffusersPrior:
             raise unusable(model.folder, problem, again)
         return _Loader(model, found, machine).prior()
     except MaquetteError as error:
-        raise _for_clients(error, model) from error
+        raise for_clients(error, model) from error
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if isinstance(error, torch.cuda.OutOfMemoryError):
             raise
         first_line = str(error).strip().partition("\n")[0][:300]
         text = unusable(model.folder, f"{type(error).__name__}: {first_line}", "Its owner can run: models verify.")
-        raise _for_clients(text, model) from error
-
-
-def _for_clients(error: MaquetteError, model: Model) -> MaquetteError:
-    """The same with the model's name for its folder: a job's errors travel, and where files lie is the owner's affair."""
-    message = error.message.replace(f"model in {model.folder}", f"prior “{model.name}”")
-    return MaquetteError(error.code, message.replace(f"{model.folder}/", "").replace(str(model.folder), "its folder"), error.remedy)
+        raise for_clients(text, model) from error
 
 
 @dataclass(frozen=True)

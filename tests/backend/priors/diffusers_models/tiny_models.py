@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     SD3Transformer2DModel,
@@ -172,6 +173,31 @@ def multi_view(folder: Path) -> Path:
     """MVDream's layout: cameras of 16 numbers through the class embedding."""
     return stable_diffusion(
         folder, class_embed_type="projection", projection_class_embeddings_input_dim=16
+    )
+
+
+def control_net(folder: Path, width: int = 12, seed: int = 5, **more: Any) -> Path:
+    """A ControlNet for the tiny UNet of that text width. A new one's last layers are zero, so those are drawn, too."""
+    torch.manual_seed(seed)
+    network = ControlNetModel(
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        cross_attention_dim=width,
+        attention_head_dim=4,
+        norm_num_groups=4,
+        conditioning_embedding_out_channels=(4, 8),
+        **more,
+    )
+    for block in (*network.controlnet_down_blocks, network.controlnet_mid_block, network.controlnet_cond_embedding.conv_out):
+        torch.nn.init.normal_(block.weight, std=0.3)
+    network.save_pretrained(folder)
+    return folder
+
+
+def control_net_xl(folder: Path) -> Path:
+    return control_net(
+        folder, 24, addition_embed_type="text_time", addition_time_embed_dim=4, projection_class_embeddings_input_dim=6 * 4 + 10
     )
 
 
