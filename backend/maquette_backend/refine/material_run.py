@@ -117,7 +117,7 @@ class MaterialRun(AppearanceRun):
             adam_state.restore_parts({"skin": self.field}, volume)
             loop.skip(first)
         if maps is None:
-            settings = replace(self._settings, color_rate=MAP_RATE, base_share=0.0)
+            settings = replace(self._settings, color_rate=MAP_RATE, base_share=0.0, base_again=0.0)
             self._learn("maps", self._map_skin, settings, distiller, first, steps)
             memory.hold(f"{name}/painted", adam_state.parts_to_arrays({"skin": self._map_skin}))
         else:

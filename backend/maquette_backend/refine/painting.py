@@ -15,7 +15,7 @@ from maquette_backend.priors.starter.picture import join
 from maquette_backend.refine.distil import Scene, stage_loss
 from maquette_backend.refine.hints import hearing
 from maquette_backend.refine.skin import Skin
-from maquette_backend.refine.stage_settings import StageSettings, at_stage
+from maquette_backend.refine.stage_settings import StageSettings, at_stage, at_step
 from maquette_backend.refine.unseen import FAR, NEAR, visible
 from maquette_backend.refine.viewpoints import cameras_for
 from maquette_backend.refine.voices import Shown, voices_loss
@@ -80,7 +80,7 @@ def paint_step(
     device = scene.prior.settings.device  # drawn on the CPU, so that a seed means the same everywhere
     views, reach = scene.sampler.sample_with_reach(settings.views, generator)
     views = views.to(device)
-    torch.rand(1, generator=generator)  # the share of normals, of which there are none here
+    settings = at_step(settings, torch.rand(1, generator=generator).item())
     schedule, distillation = at_stage(settings, progress)
     together = scene.prior.settings.views_together
     time = schedule.sample(progress, settings.views // together, generator).repeat_interleave(together).to(device)
@@ -134,7 +134,7 @@ def cameras_of(views: Views, stand: Stand) -> Cameras:
 
 
 def _hold(state: Painter, settings: StageSettings, progress: float) -> None:
-    """First the overall look alone is learned, then it is held."""
+    """The overall look alone is learned, or it is held."""
     begins = progress < settings.base_share
     for skin in state.skins.values():
         for parameter in skin.detail() if begins else skin.overall():

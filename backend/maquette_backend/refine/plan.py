@@ -21,6 +21,11 @@ JOINT_WEIGHTS = (0.3, 1.0, 4.0)
 """What the shape listens to, under a joint prior. Colour little: shading says what normals say better, and texture says
 nothing about shape. Coverage more: it differs along outlines alone, and is the one channel that only shape can change.
 Under an exact prior equal weights come only a third as near to its shape in as many steps."""
+COLOR_RATE = 0.005
+"""Adam's, of colours on a surface that does not move. A prior's answers scatter widely around what they mean, so at .02, four
+levels of a field each, colours strayed: yellow ended pale, white grey."""
+BASE_AGAIN = 0.25
+"""Share of the later steps that learn the overall colour again."""
 BAKING_STEPS = 10
 """What unwrapping and baking count for in a job's progress."""
 
@@ -109,9 +114,10 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         size=nearest_size(recipe.stages.render_size, advice.sizes),
         modality="surface" if "surface" in advice.modalities else "color",
         normal_share=0.0,
-        color_rate=0.02,
+        color_rate=COLOR_RATE,
         base_emphasis=advice.overall_color_emphasis if own else 1.0,
         base_times=advice.overall_color_times if own else None,
+        base_again=BASE_AGAIN if own and advice.overall_color_times else 0.0,
         image_loss=asked.image_loss,
         scale_end=asked.appearance_scale_end,
     )
@@ -120,7 +126,7 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
 def scene_settings(recipe: Recipe, advice: Settings) -> StageSettings:
     """As for one subject, from where its own steps end: what it is made of is settled, what fits together is not."""
     settings = appearance_settings(recipe, advice)
-    return replace(settings, base_share=0.0)
+    return replace(settings, base_share=0.0, base_again=0.0)
 
 
 def nearest_size(wanted: int, sizes: tuple[int, ...]) -> int:

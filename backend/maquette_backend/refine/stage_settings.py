@@ -32,12 +32,20 @@ class StageSettings:
     """What the guidance scale is multiplied by meanwhile."""
     base_times: tuple[float, float] | None = None
     """Diffusion times meanwhile; None: the schedule's."""
+    base_again: float = 0.0
+    """Share of the later steps that go back to it. At its times the prior says what colour it should be; at the schedule's it
+    takes what it sees, and what chance adds up to there would carry the colour away."""
     image_loss: float = 0.0
     """What the distance in the picture itself counts for, besides the one in the prior's encoding."""
     scale_end: float | None = None
     """The guidance scale at the end of the stage, towards which ``distillation``'s moves evenly; None: it stays."""
     latent_share: float = 0.0
     """The first share of the stage, in which normals are shown as latents."""
+
+
+def at_step(settings: StageSettings, draw: float) -> StageSettings:
+    """The settings of one step, ``draw`` 0..1 its random number: some learn the overall colour whatever the progress."""
+    return replace(settings, base_share=1.0) if draw < settings.base_again else settings
 
 
 def at_stage(settings: StageSettings, progress: float) -> tuple[Times, Distillation]:

@@ -13,6 +13,7 @@ from maquette_backend.appearance.fields import ColorField
 from maquette_backend.guidance.schedule import TimeSchedule
 from maquette_backend.guidance.sds import Distillation
 from maquette_backend.priors.prior import Modality, Views
+from maquette_backend.priors.starter.training.color_words import names_of
 from maquette_backend.refine.distil import Scene, StageSettings, step, trained
 from maquette_backend.refine.finish import frozen
 from maquette_backend.refine.keep_topology import FixedBody
@@ -46,6 +47,17 @@ def red_minus_blue(prompt: str) -> float:
 def test_a_red_sofa_turns_red_and_a_blue_one_blue() -> None:
     assert red_minus_blue("a red sofa") > 25
     assert red_minus_blue("a blue sofa") < -25
+
+
+def test_a_yellow_cabinet_stays_yellow() -> None:
+    """Over many steps chance carried its colour away to where a prior at moderate times has no opinion: pale and white."""
+    shelf = Shelf()
+    subject = replace(shelf.subject(*box_sofa(), prompt="a yellow cabinet", mode="texture_only"), texture_size=64)
+    stages = Stages(appearance_steps=160, views_per_step=2, preview_every=0)
+    (result,) = run(Recipe((subject,), stages=stages), shelf).results
+    assert result.base_color is not None
+    named = names_of(result.base_color.reshape(-1, 3) / 255)
+    assert (named == "yellow").mean() > 0.8
 
 
 def ellipsoid(*radii: float) -> tuple[Positions, Triangles]:

@@ -22,13 +22,16 @@ OWNER, _ = surface_under_texels(UVS, SIZE)
 COVERED = OWNER >= 0
 
 
+ENOUGH = replace(FEW, appearance_steps=24)
+
+
 @pytest.fixture(scope="module")
 def shelf() -> Shelf:
     return Shelf()
 
 
 def base_color(shelf: Shelf, **changes: object) -> NDArray[np.uint8]:
-    (result,) = painted(shelf, textured(shelf, **changes)).results  # type: ignore[arg-type]
+    (result,) = painted(shelf, textured(shelf, **changes), stages=ENOUGH).results  # type: ignore[arg-type]
     assert result.base_color is not None
     assert result.corner_uvs is not None
     assert np.array_equal(result.corner_uvs, UVS)
@@ -153,7 +156,7 @@ def test_interrupted_and_resumed_on_given_maps_equals_uninterrupted(shelf: Shelf
 
 def test_a_seed_of_its_own_counts(shelf: Shelf) -> None:
     own = base_color(shelf, seed=3)
-    (as_recipe,) = painted(shelf, textured(shelf), seed=3).results
+    (as_recipe,) = painted(shelf, textured(shelf), stages=ENOUGH, seed=3).results
     assert np.array_equal(own, as_recipe.base_color)  # type: ignore[arg-type]
     assert not np.array_equal(own, base_color(shelf))
 
