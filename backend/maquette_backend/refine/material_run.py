@@ -99,7 +99,7 @@ class MaterialRun(AppearanceRun):
 
     @property
     def _settings(self) -> StageSettings:
-        return appearance_settings(self.studio.recipe, self.studio.prior.settings)
+        return appearance_settings(self.studio.recipe, self.studio.prior.settings, "pbr")
 
     def paint(self) -> None:
         with self.distilling() as distiller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from maquette_protocol.recipe import Recipe, Subject
+from maquette_protocol.recipe import MaterialKind, Recipe, Subject
 
 from maquette_backend.guidance.from_recipe import times_of, weighting_of
 from maquette_backend.guidance.guided import Distillation
@@ -93,13 +93,14 @@ def _normal_share(asked: float | None, advice: Settings) -> float:
     return NORMAL_SHARE if asked is None else asked
 
 
-def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
-    """Colour only, on a fixed surface; which the prior is shown, where it can be.
+def appearance_settings(recipe: Recipe, advice: Settings, material: MaterialKind = "color") -> StageSettings:
+    """On a fixed surface, which the prior is shown, where it can be. Only the scale depends on what is painted.
 
     Times that a recipe names hold from the first step on: none are set apart for the overall colour.
     """
     asked = recipe.guidance
-    scale = advice.appearance_scale if asked.appearance_scale is None else asked.appearance_scale
+    own_scale = advice.appearance_scale if material == "color" or advice.material_scale is None else advice.material_scale
+    scale = own_scale if asked.appearance_scale is None else asked.appearance_scale
     own = asked.appearance_times is None
     times = TimeSchedule(advice.appearance_time_start, advice.appearance_time_end)
     return StageSettings(
@@ -115,7 +116,7 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         modality="surface" if "surface" in advice.modalities else "color",
         normal_share=0.0,
         color_rate=COLOR_RATE,
-        base_emphasis=advice.overall_color_emphasis if own else 1.0,
+        base_emphasis=advice.overall_color_emphasis * advice.appearance_scale / own_scale if own else 1.0,
         base_times=advice.overall_color_times if own else None,
         base_again=BASE_AGAIN if own and advice.overall_color_times else 0.0,
         image_loss=asked.image_loss,
@@ -124,8 +125,12 @@ def appearance_settings(recipe: Recipe, advice: Settings) -> StageSettings:
 
 
 def scene_settings(recipe: Recipe, advice: Settings) -> StageSettings:
-    """As for one subject, from where its own steps end: what it is made of is settled, what fits together is not."""
-    settings = appearance_settings(recipe, advice)
+    """As for one subject, from where its own steps end: what it is made of is settled, what fits together is not.
+
+    Guided as full materials are where any is among the subjects: what is too weak for a colour is only slower.
+    """
+    full = any(subject.material == "pbr" for subject in recipe.subjects)
+    settings = appearance_settings(recipe, advice, "pbr" if full else "color")
     return replace(settings, base_share=0.0, base_again=0.0)
 
 

@@ -16,6 +16,7 @@ from maquette_backend.refine.plan import (
     geometry_settings,
     nearest_size,
     plan_subject,
+    scene_settings,
 )
 from maquette_backend.refine.progress import ProgressReporter
 from maquette_backend.refine.randomness import generator_for
@@ -144,6 +145,20 @@ def test_the_recipes_scales_go_before_the_priors() -> None:
     assert geometry_settings(recipe, advice).distillation.scale == 0.0
     assert appearance_settings(recipe, advice).distillation.scale == advice.appearance_scale
     assert appearance_settings(recipe, advice).normal_share == 0.0
+
+
+def test_full_materials_are_guided_as_the_prior_advises_for_them() -> None:
+    advice = replace(starter("starter").settings, appearance_scale=4.0, material_scale=1.25)
+    unsaid, asked = Recipe(()), Recipe((), guidance=Guidance(appearance_scale=2.0))
+    assert appearance_settings(unsaid, advice).distillation.scale == 4.0
+    assert appearance_settings(unsaid, advice, "pbr").distillation.scale == 1.25
+    assert appearance_settings(unsaid, replace(advice, material_scale=None), "pbr").distillation.scale == 4.0
+    assert appearance_settings(asked, advice, "pbr").distillation.scale == 2.0
+    plain = Shelf().subject(*box(), mode="texture_only", strength=0.5)
+    for kinds, scale in ((("color", "color"), 4.0), (("color", "pbr"), 1.25)):
+        scene = Recipe(tuple(replace(plain, material=kind) for kind in kinds))
+        assert scene_settings(scene, advice).distillation.scale == scale
+        assert scene_settings(scene, advice).base_share == 0
 
 
 def test_a_joint_priors_stages_ask_about_all_together_and_then_about_colour_alone() -> None:
