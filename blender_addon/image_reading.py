@@ -31,7 +31,7 @@ def pixels(image: bpy.types.Image, size: int, tile: int = 1001) -> Floats:
     Raises:
         MaquetteError: the image cannot be read.
     """
-    copy = _tile_copy(image, tile) if image.source == "TILED" else image.copy()
+    copy = _tile_copy(image, tile) if image.source == "TILED" else _copy(image)
     try:
         if not copy.size[0] * copy.size[1]:
             raise _unreadable(image)
@@ -76,12 +76,32 @@ def _is_srgb(image: bpy.types.Image) -> bool:
     return not image.is_float and image.colorspace_settings.name not in ("Non-Color", "Raw", "Linear", "Linear Rec.709")
 
 
+def _copy(image: bpy.types.Image) -> bpy.types.Image:
+    """The image by itself, to be scaled. What was painted and not saved yet is in the original alone: Blender's copy is read
+    from the file again."""
+    if not image.is_dirty or not image.size[0] * image.size[1]:
+        return image.copy()
+    copy = bpy.data.images.new(image.name, *image.size, alpha=True, float_buffer=image.is_float)
+    copy.colorspace_settings.name = image.colorspace_settings.name
+    values = np.zeros(image.size[0] * image.size[1] * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    spread = np.ones((len(values) // image.channels, 4), np.float32)
+    spread[:, : image.channels] = values.reshape(-1, image.channels)
+    copy.pixels.foreach_set(spread.ravel())
+    return copy
+
+
 def _tile_copy(image: bpy.types.Image, tile: int) -> bpy.types.Image:
     """One tile of a UDIM image as an image of its own: Blender gives scripts the pixels of the first alone."""
     if all(one.number != tile for one in image.tiles):
         raise _bad(
             f"The image {image.name} has no tile {tile}, where the object has UVs.",
             "Add the tile to the image, or move the UVs.",
+        )
+    if image.is_dirty:
+        raise _bad(
+            f"The image {image.name} has several tiles and was painted on since it was saved.",
+            "Save it first (in the Image Editor, Image > Save All Images, or Pack).",
         )
     packed = next((one for one in image.packed_files if one.tile_number == tile), None)
     if packed is not None:

@@ -151,6 +151,36 @@ def test_a_large_packed_image_is_brought_to_the_texture_size(addon: Addon) -> No
     assert len(bpy.data.images) == 1
 
 
+@pytest.mark.parametrize("kept", ["nowhere", "packed", "file"])
+def test_what_was_painted_and_not_saved_yet_is_sent(addon: Addon, tmp_path: Path, kept: str) -> None:
+    """As after Texture Paint: Blender's file, packed or beside, still has the older pixels."""
+    thing = crate(slots=1)
+    painted = bpy.data.images.new("Painted", 16, 16)
+    if kept == "file":
+        painted.filepath_raw, painted.file_format = str(tmp_path / "painted.png"), "PNG"
+        painted.save()
+    if kept == "packed":
+        painted.pack()
+    newer = noise(16)
+    painted.pixels.foreach_set(np.concatenate([newer, np.full((16, 16, 1), 255, np.uint8)], -1).ravel() / np.float32(255))
+    assert painted.is_dirty
+    put_image(thing.data.materials[0], painted)
+    target().paint.starts_from_texture = True
+    np.testing.assert_array_equal(read(addon)[1]["color"], newer)
+    assert painted.is_dirty
+    assert list(bpy.data.images) == [painted]
+
+
+def test_a_tiled_image_that_was_not_saved_is_named(addon: Addon) -> None:
+    thing = crate(slots=1)
+    tiled = bpy.data.images.new("Tiles", 16, 16, tiled=True)
+    tiled.pixels[0] = 0.5
+    assert tiled.is_dirty
+    put_image(thing.data.materials[0], tiled)
+    target().paint.starts_from_texture = True
+    assert "painted on since it was saved" in refused(addon)
+
+
 def test_what_cannot_be_started_from_is_said(addon: Addon, tmp_path: Path) -> None:
     thing = crate()
     target().paint.starts_from_texture = True
