@@ -23,8 +23,6 @@ from PIL import Image
 
 SAMPLES = 12
 MOST_BYTES = 400_000
-GUIDANCE = 1.2
-"""Colour Guidance: the starter prior's own, 3, makes every colour as strong as it can be: a blue vase turns cyan."""
 SCENE_PROMPT = "a living room with a sofa, a wooden table, a chair, a cabinet, a floor lamp and a vase"
 LIGHTS: tuple[tuple[str, Callable[[], None]], ...] = (
     ("soft sky", scene_building.sky),
@@ -68,7 +66,6 @@ def paint(pieces: Sequence[bpy.types.Object], chosen: argparse.Namespace) -> flo
         settings.active_target = len(settings.targets) - 1
         bpy.ops.maquette.make_uvs()
     settings.cameras, settings.include_context = "BOTH", True
-    settings.appearance_scale = GUIDANCE
     settings.appearance_steps, settings.preview_every, settings.texture_size = chosen.steps, 0, str(chosen.texture)
     look.scene_prompt, look.scene_steps, look.finish_steps = SCENE_PROMPT, chosen.scene_steps, chosen.finish_steps
     begun = time.monotonic()

@@ -62,8 +62,8 @@ class Settings:
     views_together: int = 1
     """So many samples in a row must be views of one subject at one diffusion time: it looks at them together."""
     material_scale: float | None = None
-    """In place of ``appearance_scale`` for full materials; None: the same. In their light colours are pushed about further: what a
-    highlight adds to a picture has to be taken from the colour again."""
+    """In place of ``appearance_scale`` for full materials; None: the same. Highlights and light that varies are more than a prior
+    of matt pictures expects: it answers with colours that are stronger than its own."""
     overall_color_times: tuple[float, float] | None = None
     """Diffusion times while only the subject's overall colour is learned, on a given surface; None: as for the rest. A
     prior that is told the surface reads the colour off all but the noisiest pictures, and only then asks the words."""
