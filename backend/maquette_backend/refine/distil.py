@@ -54,6 +54,12 @@ class Scene:
         return prior.encode_text([view_prompt(self.prompt, *angle) for angle in angles]).data, negative
 
 
+MOVING = 2
+"""Where the shape's parameters begin among the optimiser's groups."""
+SLOWEST = 0.05
+"""Share of its learning rate at which a shape ends, about."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a stage changes: the shape, its colour, and the optimiser's memory."""
@@ -101,8 +107,16 @@ def step(state: Trained, scene: Scene, settings: StageSettings, progress: float,
     (loss + state.body.penalty(surface)).backward()
     for parameter in state.color.grid.parameters() if progress < settings.base_share else [state.color.base]:
         parameter.grad = None
+    for group in state.optimiser.param_groups[MOVING:]:
+        group["lr"] = state.body.learning_rate * pace(progress)
     state.optimiser.step()
     return float(loss.detach())
+
+
+def pace(progress: float) -> float:
+    """Share of a shape's learning rate at ``progress`` 0..1 through the stage: whole to the middle, then less and less. A
+    prior's answers scatter, and at the whole rate the last of them would stand as dents in the surface."""
+    return min(1.0, max(SLOWEST, 2 * (1 - progress)))
 
 
 def stage_loss(image: Tensor, encoded: Tensor, guided: Guided, prior: Prior, settings: StageSettings) -> Tensor:
