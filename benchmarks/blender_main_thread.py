@@ -144,7 +144,7 @@ def measure_check() -> list[float]:
             spent.append(time.thread_time())
             shape = end.value
             break
-    looking = coverage.looking(shape, coverage.directions_of(recipe.CameraRig(), shape))
+    looking = coverage.looking(shape, coverage.views_of(recipe.CameraRig(), shape))
     for _face in range(len(shape.areas) // 10):
         next(looking)
         spent.append(time.thread_time())

@@ -18,6 +18,7 @@ from typing import TypeVar
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
+from mathutils.bvhtree import BVHTree
 from numpy.typing import NDArray
 
 from . import looked_at
@@ -66,6 +67,26 @@ def shape_of(context: bpy.types.Context, thing: bpy.types.Object) -> Shape:
     return finished(looked_at.shaping(looked_at.read(context, thing)))
 
 
+@dataclass(frozen=True)
+class Views:
+    """Where is looked from."""
+
+    directions: Points
+    """[N,3] unit, from the middle of the shape"""
+    distances: Points
+    """[N]: how far off a camera stands that may have something before it; 0 for the orbit's views, which nothing hides"""
+    veil: tuple[BVHTree, ...] = ()
+    """What else stands in the scene."""
+
+
+def views_of(rig: recipe.CameraRig, shape: Shape, veil: tuple[BVHTree, ...] = ()) -> Views:
+    """The orbit's views and the cameras', as a refinement has them."""
+    directions = directions_of(rig, shape)
+    eyes = [np.reshape(camera.world_from_camera, (4, 4))[:3, 3] - shape.middle for camera in rig.cameras]
+    far = [float(np.linalg.norm(eye)) for eye in eyes if eye.any()]
+    return Views(directions, np.array([0.0] * (len(directions) - len(far)) + far), veil)
+
+
 def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
     """Unit vectors [N,3] from the middle to where the views stand."""
     found: list[tuple[float, float]] = []
@@ -76,23 +97,25 @@ def directions_of(rig: recipe.CameraRig, shape: Shape) -> Points:
     for camera in rig.cameras:
         eye = np.reshape(camera.world_from_camera, (4, 4))[:3, 3] - shape.middle
         flat = math.hypot(eye[0], eye[1])
-        if flat or eye[2]:
+        if eye.any():
             found.append((math.atan2(eye[1], eye[0]), float(np.clip(math.atan2(eye[2], flat), _LOWEST, _HIGHEST))))
     return np.array([_direction(*one) for one in found]).reshape(-1, 3)
 
 
 def look(shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = BUDGET_SECS) -> Coverage:
-    """What is seen from ``directions`` [N,3]; only the ``chosen`` faces [P] are looked at, in any order."""
-    return finished(looking(shape, directions, chosen, budget_secs))
+    """What is seen from ``directions`` [N,3], past nothing else; only the ``chosen`` faces [P] are looked at, in any order."""
+    return finished(looking(shape, Views(directions, np.zeros(len(directions))), chosen, budget_secs))
 
 
 def looking(
-    shape: Shape, directions: Points, chosen: Bools | None = None, budget_secs: float = BUDGET_SECS
+    shape: Shape, views: Views, chosen: Bools | None = None, budget_secs: float = BUDGET_SECS
 ) -> Generator[float, None, Coverage]:
     """``look``, a face at a time: yields the share that is done, and counts only its own time."""
     count = len(shape.areas)
     wanted = np.flatnonzero(chosen) if chosen is not None else np.arange(count)
-    eyes = shape.middle + directions * (_DISTANCE * shape.longest)
+    eyes = shape.middle + views.directions * (_DISTANCE * shape.longest)
+    cameras = shape.middle + views.directions * views.distances[:, None]
+    hidden = (views.distances > 0) & bool(views.veil)
     seen, looked_at = np.zeros(count, bool), np.zeros(count, bool)
     spent = 0.0
     # scattered, so that what was looked at when time runs out stands for all
@@ -102,7 +125,11 @@ def looking(
         begun = time.thread_time()  # a busy machine does not make it see less
         looked_at[face] = True
         places = range(shape.starts[face], shape.starts[face + 1])
-        seen[face] = any(_sees(shape, place, eye) for place in places for eye in _facing(shape, place, eyes))
+        seen[face] = any(
+            _sees(shape, place, eyes[one]) and not (hidden[one] and _veiled(shape, place, cameras[one], views.veil))
+            for place in places
+            for one in _facing(shape, place, eyes)
+        )
         spent += time.thread_time() - begun
         yield min(1.0, max(number / len(wanted), spent / budget_secs))
     total = float(shape.areas[looked_at].sum())
@@ -118,12 +145,15 @@ def finished(work: Generator[float, None, Found]) -> Found:
             return end.value
 
 
-def helping(shape: Shape, unseen: Bools) -> Generator[float, None, Points]:
-    """Few directions [N,3] from which most of the unseen faces [P] are seen: always the one that adds most."""
+def helping(shape: Shape, unseen: Bools, veil: tuple[BVHTree, ...] = ()) -> Generator[float, None, Points]:
+    """Few directions [N,3] from which most of the unseen faces [P] are seen past the ``veil``: always the one that adds most."""
+    distance = np.array([_CAMERA_DISTANCE * shape.longest])
     candidates = np.array([_direction(azimuth, elevation) for azimuth, elevation in _candidates()])
     views: list[Bools] = []
     for one in candidates:
-        view = yield from in_parts(looking(shape, one[None], unseen, BUDGET_SECS / len(candidates)), len(views), len(candidates))
+        view = yield from in_parts(
+            looking(shape, Views(one[None], distance, veil), unseen, BUDGET_SECS / len(candidates)), len(views), len(candidates)
+        )
         views.append(view.seen)
     left, chosen = unseen.copy(), []
     for _ in range(MOST_CAMERAS):
@@ -169,16 +199,22 @@ def _direction(azimuth: float, elevation: float) -> Points:
     return np.array([flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)])
 
 
-def _facing(shape: Shape, place: int, eyes: Points) -> Points:
-    """The eyes [N,3] that the surface is turned to there, the steepest first: they see it most probably."""
+def _facing(shape: Shape, place: int, eyes: Points) -> list[int]:
+    """Which of the eyes [N,3] the surface is turned to there, the steepest first: they see it most probably."""
     away = eyes - shape.places[place]
     cosines = away @ shape.upright[place] / np.linalg.norm(away, axis=1)
     order = np.argsort(-cosines)
-    return eyes[order[cosines[order] > _GRAZING]]
+    return order[cosines[order] > _GRAZING].tolist()
 
 
 def _sees(shape: Shape, place: int, eye: Points) -> bool:
-    lifted = shape.places[place] + shape.upright[place] * (1e-4 * shape.longest)
-    away = eye - lifted
-    distance = float(np.linalg.norm(away))
-    return shape.is_free(lifted.tolist(), (away / distance).tolist(), distance)
+    return looked_at.is_free(shape.trees, _lifted(shape, place), eye)
+
+
+def _veiled(shape: Shape, place: int, camera: Points, veil: tuple[BVHTree, ...]) -> bool:
+    return not looked_at.is_free(veil, _lifted(shape, place), camera)
+
+
+def _lifted(shape: Shape, place: int) -> Points:
+    """A little off the surface, which would hide itself."""
+    return shape.places[place] + shape.upright[place] * (1e-4 * shape.longest)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -59,15 +59,21 @@ class Shape:
     """[3]"""
     longest: float
 
-    def is_free(self, start: list[float], direction: list[float], distance: float) -> bool:
-        """Whether nothing of the mesh is met from a point in a unit direction, so far."""
-        return all(tree.ray_cast(start, direction, distance)[0] is None for tree in self.trees)
+
+def is_free(trees: Sequence[BVHTree], start: Points, end: Points) -> bool:
+    """Whether nothing of the ``trees`` is met on the way from one point [3] to another."""
+    away = end - start
+    distance = float(np.linalg.norm(away))
+    if not distance:
+        return True
+    origin, direction = start.tolist(), (away / distance).tolist()
+    return all(tree.ray_cast(origin, direction, distance)[0] is None for tree in trees)
 
 
-def read(context: bpy.types.Context, thing: bpy.types.Object) -> Triangles:
-    """The object's base mesh."""
+def read(context: bpy.types.Context, thing: bpy.types.Object, *, base: bool = True) -> Triangles:
+    """The object's base mesh, or what is seen of it, modifiers included."""
     world = np.reshape(mesh_reading.world_from_object(context, thing), (4, 4)).astype(np.float64)
-    with mesh_reading.base_mesh(thing) as mesh:
+    with mesh_reading.source_mesh(context, thing, base=base) as mesh:
         positions = mesh_reading.positions_of(mesh).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
         triangles, _loops = mesh_reading.triangle_corners(mesh)
         owners = np.zeros(len(triangles), np.int32)
@@ -89,14 +95,22 @@ def shaping(mesh: Triangles) -> Generator[float, None, Shape]:
     yield 0.2
     used = corners.reshape(-1, 3)
     low, high = (used.min(axis=0), used.max(axis=0)) if len(used) else (np.zeros(3), np.zeros(3))
-    trees: list[BVHTree] = []
-    # in slabs along the longest side: a view's line then passes by most of the trees
-    order = np.argsort(corners[:, :, int(np.argmax(high - low))].sum(axis=1))
-    for first in range(0, len(order), _TREE_TRIANGLES):
-        yield 0.2 + 0.8 * first / len(order)
-        trees.append(_tree(mesh.positions, mesh.triangles[order[first : first + _TREE_TRIANGLES]]))
+    trees = yield from planting(mesh, 0.2)
     longest = max(float((high - low).max()), 1e-9)
-    return Shape(places, upright, starts, unit(summed), areas, tuple(trees), (low + high) / 2, longest)
+    return Shape(places, upright, starts, unit(summed), areas, trees, (low + high) / 2, longest)
+
+
+def planting(mesh: Triangles, begun: float = 0.0) -> Generator[float, None, tuple[BVHTree, ...]]:
+    """Trees of all triangles, one more at a time: yields the share that is done, from ``begun`` on."""
+    corners = mesh.positions[mesh.triangles]
+    spread = np.ptp(corners.reshape(-1, 3), axis=0) if len(corners) else np.zeros(3)
+    trees: tuple[BVHTree, ...] = ()
+    # in slabs along the longest side: a view's line then passes by most of the trees
+    order = np.argsort(corners[:, :, int(np.argmax(spread))].sum(axis=1))
+    for first in range(0, len(order), _TREE_TRIANGLES):
+        yield begun + (1 - begun) * first / len(order)
+        trees += (_tree(mesh.positions, mesh.triangles[order[first : first + _TREE_TRIANGLES]]),)
+    return trees
 
 
 def unit(vectors: Points) -> Points:

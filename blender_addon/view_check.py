@@ -14,6 +14,7 @@ from typing import Literal
 
 import bpy
 import numpy as np
+from mathutils.bvhtree import BVHTree
 
 from . import camera_reading, coverage, face_selection, looked_at, properties, scene_writing
 from ._protocol import recipe
@@ -39,6 +40,7 @@ class ViewCheck:
         self.has_found = False
         """Whether there was anything to select or to add."""
         self._object_uid = thing.session_uid
+        self._others = _others(context, thing)
         self._work = self._steps(context, looked_at.read(context, thing))
 
     def advance(self, context: bpy.types.Context, secs: float = SLICE_SECS) -> None:
@@ -56,21 +58,35 @@ class ViewCheck:
             self.advance(context, 1.0)
 
     def _steps(self, context: bpy.types.Context, mesh: looked_at.Triangles) -> Generator[float, None, None]:
-        parts = 4 if self.purpose == "add" else 2
+        parts = 5 if self.purpose == "add" else 3
         shape = yield from coverage.in_parts(looked_at.shaping(mesh), 0, parts)
-        found = yield from coverage.in_parts(self._look(context, shape), 1, parts)
+        veil = yield from coverage.in_parts(self._veil(context), 1, parts)
+        found = yield from coverage.in_parts(self._look(context, shape, veil), 2, parts)
         directions = np.zeros((0, 3))
         if self.purpose == "add":
-            directions = yield from coverage.in_parts(coverage.helping(shape, found.unseen), 2, parts)
+            directions = yield from coverage.in_parts(coverage.helping(shape, found.unseen, veil), 3, parts)
             self._add(context, shape, directions)
-            found = yield from coverage.in_parts(self._look(context, shape), 3, parts)
+            found = yield from coverage.in_parts(self._look(context, shape, veil), 4, parts)
         self._tell(context, found, len(directions))
 
-    def _look(self, context: bpy.types.Context, shape: looked_at.Shape) -> Generator[float, None, coverage.Coverage]:
+    def _veil(self, context: bpy.types.Context) -> Generator[float, None, tuple[BVHTree, ...]]:
+        """What else hides from the artist's cameras. Of what was deleted meanwhile nothing."""
+        found: tuple[BVHTree, ...] = ()
+        for number, uid in enumerate(self._others):
+            yield number / len(self._others)
+            thing = next((one for one in context.scene.objects if one.session_uid == uid), None)
+            if thing is not None:
+                work = looked_at.planting(looked_at.read(context, thing, base=False))
+                found += yield from coverage.in_parts(work, number, len(self._others))
+        return found
+
+    def _look(
+        self, context: bpy.types.Context, shape: looked_at.Shape, veil: tuple[BVHTree, ...]
+    ) -> Generator[float, None, coverage.Coverage]:
         settings = properties.settings(context.scene)
         cameras = camera_reading.read_cameras(context.scene) if settings.cameras != "ORBIT" else ()
         rig = recipe.CameraRig(cameras=cameras, orbit=settings.cameras != "SCENE")
-        return coverage.looking(shape, coverage.directions_of(rig, shape))
+        return coverage.looking(shape, coverage.views_of(rig, shape, veil))
 
     def _tell(self, context: bpy.types.Context, found: coverage.Coverage, added: int) -> None:
         target = self._target(context, len(found.seen))
@@ -103,6 +119,21 @@ class ViewCheck:
         if len(directions) and settings.cameras == "ORBIT":
             settings.cameras = "BOTH"
         context.view_layer.update()
+
+
+def _others(context: bpy.types.Context, thing: bpy.types.Object) -> list[int]:
+    """Session ids of what stands beside a target and is sent with it: the other targets, and the surroundings if they are."""
+    settings = properties.settings(context.scene)
+    if settings.cameras == "ORBIT":
+        return []
+    targets = {one.object for one in settings.targets if one.object is not None}
+    return [
+        one.session_uid
+        for one in context.scene.objects
+        if one.type == "MESH"
+        and one != thing
+        and (one in targets or (settings.include_context and one.visible_get(view_layer=context.view_layer)))
+    ]
 
 
 def push_undo(context: bpy.types.Context, check: ViewCheck) -> None:

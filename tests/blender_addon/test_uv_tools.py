@@ -181,6 +181,30 @@ def test_cameras_are_added_only_when_asked_and_see_what_was_unseen(addon: Addon)
         assert (reach[:, 1] < np.tan(one.fov_y / 2)).all()
 
 
+def test_what_stands_before_the_only_camera_hides_and_an_added_one_stands_free(addon: Addon) -> None:
+    """A screen before the artist's camera counts if it is sent, or is a target too; the orbit is never hidden."""
+    scenes.cube()
+    camera = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    camera.matrix_world.translation = (0, -8, 0)
+    camera.rotation_euler = (1.5708, 0, 0)
+    bpy.context.collection.objects.link(camera)
+    scenes.mesh_object("Screen", [(-6, -5, -6), (6, -5, -6), (6, -5, 6), (-6, -5, 6)], [(0, 1, 2, 3)])
+    settings = bpy.context.scene.maquette
+    settings.active_target = 0
+    settings.cameras, settings.include_context = "SCENE", False
+    bpy.ops.maquette.check_views()
+    assert paint().unseen_report.startswith("5 faces, 83%")
+    settings.include_context = True
+    bpy.ops.maquette.check_views()
+    assert paint().unseen_report.startswith("6 faces, 100%")
+    settings.cameras = "BOTH"
+    bpy.ops.maquette.check_views()
+    assert paint().unseen_report.startswith("1 faces, 17%")
+    settings.cameras = "SCENE"
+    assert bpy.ops.maquette.add_cameras() == {"FINISHED"}
+    assert paint().unseen_report.startswith("1 faces, 17%")
+
+
 def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
     import time
 
