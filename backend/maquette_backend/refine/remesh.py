@@ -53,6 +53,9 @@ class RemeshSettings:
     """Weight of the cross-entropy against needless sign changes (floaters, inner shells)."""
     normal_weight: float = 3.0
     """Weight of the angle between neighbouring triangles."""
+    recall: float = 6000.0
+    """Weight of the mean squared length by which a wish is past its bound. Out there the bound's slope is next to nothing,
+    and where a part is thin a few steps lead there: without it a surface that overshot would stay whatever is seen."""
     anchor: float = 0.0
     """Weight of the mean squared displacement: how strongly the surface is held where it was."""
 
@@ -147,8 +150,8 @@ class RemeshBody(nn.Module):
         bend = normal_consistency(surface.positions, surface.triangles, surface.topology.triangles)
         signs = sign_change(grid.base + self._bounded(moved), grid.edges.edges)
         weights = self.settings
-        anchor = weights.anchor * moved[:, :4].square().sum(1).mean()
-        return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs + anchor
+        held = weights.anchor * moved[:, :4].square().sum(1).mean() + weights.recall * self._past(moved).square().mean()
+        return weights.smoothness * slope + weights.normal_weight * bend + weights.sign_weight * signs + held
 
     def _placed(self) -> tuple[Tensor, Tensor, Tensor]:
         """What is wished for [V,7], and after it: the grid's vertices [V,3] and the signed distance there [V]."""
@@ -171,15 +174,19 @@ class RemeshBody(nn.Module):
     def _bounded(self, moved: Tensor) -> Tensor:
         """[V]: positive displacements shrink the solid, negative ones grow it; each has its own hard bound, slope 1 at 0,
         and what is carried along may not go as far besides."""
-        displacement = moved[:, 0]
-        outward, inward = self.settings.bound, self.grid.inward
+        farthest = self._farthest(moved)
         assert self._share is not None
-        rest = 1 - self._carried(moved).norm(dim=1) / max(outward, 1e-12)
-        return (self._share * rest.clamp(min=0)) * torch.where(
-            displacement > 0,
-            inward * torch.tanh(displacement / inward),
-            outward * torch.tanh(displacement / outward),
-        )
+        rest = 1 - self._carried(moved).norm(dim=1) / max(self.settings.bound, 1e-12)
+        return (self._share * rest.clamp(min=0)) * farthest * torch.tanh(moved[:, 0] / farthest)
+
+    def _farthest(self, moved: Tensor) -> Tensor:
+        """[V]: the displacement's bound, inwards or outwards."""
+        inward = self.grid.inward
+        return torch.where(moved[:, 0] > 0, inward, torch.full_like(inward, self.settings.bound))
+
+    def _past(self, moved: Tensor) -> Tensor:
+        """[V]: how far past its bound the displacement is wished."""
+        return (moved[:, 0].abs() - self._farthest(moved)).clamp(min=0)
 
     def _carried(self, moved: Tensor) -> Tensor:
         """[V,3]: never past the bound, and along the floor where there is one."""

@@ -203,6 +203,26 @@ def offsets(bound: float = BOUND) -> OffsetBody:
     return OffsetBody(*grid_box(), OffsetSettings(bound=bound))
 
 
+def test_what_overshot_comes_back_when_it_is_asked_to() -> None:
+    """Twenty steps towards a ball twice as large, then forty back: neither the surface stays out nor the wish for it."""
+    body = RemeshBody(*SHAPES["ball"], RemeshSettings(grid_class=32, bound=0.02))
+    optimiser = torch.optim.Adam(body.parameters(), lr=6e-3, betas=(0.9, 0.99))
+    radii = torch.zeros(0)
+    for number in range(60):
+        surface = body.surface()
+        radii = surface.positions.norm(dim=1)
+        loss = (radii - (1.0 if number < 20 else 0.5)).abs().mean() + body.penalty(surface)
+        if number == 20:
+            assert radii.mean().item() > 0.51
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    wished = body.surface().displacement
+    assert wished is not None
+    assert abs(radii.mean().item() - 0.5) < 2e-3
+    assert wished[:, 0].abs().mean().item() < 0.02
+
+
 def test_offsets_start_bit_identical() -> None:
     positions, triangles = grid_box()
     surface = offsets().surface()
