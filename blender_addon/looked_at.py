@@ -95,18 +95,18 @@ def shaping(mesh: Triangles) -> Generator[float, None, Shape]:
     yield 0.2
     used = corners.reshape(-1, 3)
     low, high = (used.min(axis=0), used.max(axis=0)) if len(used) else (np.zeros(3), np.zeros(3))
-    trees = yield from planting(mesh, 0.2)
+    yield 0.3
+    trees = yield from planting(mesh, 0.3)
     longest = max(float((high - low).max()), 1e-9)
     return Shape(places, upright, starts, unit(summed), areas, trees, (low + high) / 2, longest)
 
 
 def planting(mesh: Triangles, begun: float = 0.0) -> Generator[float, None, tuple[BVHTree, ...]]:
     """Trees of all triangles, one more at a time: yields the share that is done, from ``begun`` on."""
-    corners = mesh.positions[mesh.triangles]
-    spread = np.ptp(corners.reshape(-1, 3), axis=0) if len(corners) else np.zeros(3)
+    spread = np.ptp(mesh.positions, axis=0) if len(mesh.positions) else np.zeros(3)
     trees: tuple[BVHTree, ...] = ()
     # in slabs along the longest side: a view's line then passes by most of the trees
-    order = np.argsort(corners[:, :, int(np.argmax(spread))].sum(axis=1))
+    order = np.argsort(mesh.positions[mesh.triangles[:, 0], int(np.argmax(spread))])
     for first in range(0, len(order), _TREE_TRIANGLES):
         yield begun + (1 - begun) * first / len(order)
         trees += (_tree(mesh.positions, mesh.triangles[order[first : first + _TREE_TRIANGLES]]),)

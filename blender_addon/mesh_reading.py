@@ -144,12 +144,13 @@ def _triangles(source: bpy.types.Mesh) -> tuple[NDArray[np.int32], NDArray[np.fl
 def triangle_corners(source: bpy.types.Mesh) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Blender's own triangulation: vertices [F,3] and loops [F,3] of each triangle."""
     source.calc_loop_triangles()
-    count = len(source.loop_triangles)
-    triangles, loops = np.zeros((count, 3), np.int32), np.zeros((count, 3), np.int32)
-    if count:
-        source.loop_triangles.foreach_get("vertices", triangles.ravel())
-        source.loop_triangles.foreach_get("loops", loops.ravel())
-    return triangles, loops
+    loops = np.zeros((len(source.loop_triangles), 3), np.int32)
+    if not len(loops):
+        return loops.copy(), loops
+    source.loop_triangles.foreach_get("loops", loops.ravel())
+    vertices = np.zeros(len(source.loops), np.int32)
+    source.attributes[".corner_vert"].data.foreach_get("value", vertices)  # a hundred times as quick as of triangles
+    return vertices[loops], loops
 
 
 def matrix4(matrix: Matrix) -> recipe.Matrix4:

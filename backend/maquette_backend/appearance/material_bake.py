@@ -51,9 +51,9 @@ def _surface(
     triangles: NDArray[np.integer],
     owner: NDArray[np.int32],
 ) -> TexelSurface:
-    positions = torch.from_numpy(np.ascontiguousarray(vertices, np.float32))
-    faces = torch.from_numpy(np.ascontiguousarray(triangles, np.int64))
-    uvs = torch.from_numpy(np.ascontiguousarray(corner_uvs, np.float32))
+    positions = torch.from_numpy(np.array(vertices, np.float32))  # copies: arrays that were sent cannot be written to
+    faces = torch.from_numpy(np.array(triangles, np.int64))
+    uvs = torch.from_numpy(np.array(corner_uvs, np.float32))
     normals = vertex_normals(positions, faces)
     frames = tangent_frames(positions, faces, uvs, normals)
     corners = torch.cat([positions[faces], normals[faces], frames[..., :3]], -1)
