@@ -2,7 +2,7 @@
 
 Where the figures are from, and what of a method a recipe can't say:
 
-- ``dreamfusion``: Poole et al. 2022, section 3: scale 100, t ~ U(0.02, 0.98), w = 1 − ᾱ, words for sides, pictures of 64²,
+- ``dreamfusion``: Poole et al. 2022: scale 100, t ~ U(0.02, 0.98), w = 1 − ᾱ, words for sides, pictures of 64²,
   15 000 steps of four views (one on each of four chips). It finds shape and colour at once; here each has half the steps.
 - ``magic3d``: Lin et al. 2023, the fine stage, by threestudio's ``magic3d-refine-sd``: scale 100, t ~ U(0.02, 0.5), 512²,
   grid 128, 5000 steps of one view, for shape and colour at once; here each has half.
@@ -12,7 +12,7 @@ Where the figures are from, and what of a method a recipe can't say:
   the steps for one from nothing). Its authors also advise the negative prompt "shadow, oversaturated, low quality, unrealistic".
 - ``prolificdreamer``: Wang et al. 2023, stages 2 and 3 of its README: shape by SDS at scale 100 for 15 000 steps, looks by VSD
   at 7.5 for 30 000 (here ``MAX_STEPS``), 512², one view; t ~ U(0.02, 0.98), after 5000 steps U(0.02, 0.5).
-- ``xdreamer``: Ma et al. 2023, section 4.1 and the release's ``configs/cupcake_*.json``: scale 50, 512², grid 256, 2000 and 1000
+- ``xdreamer``: Ma et al. 2023, its paper and the release's ``configs/cupcake_*.json``: scale 50, 512², grid 256, 2000 and 1000
   steps of four views (one on each of four GPUs), alignment of weight 0.1 from half of each stage on; w = √ᾱ(1 − ᾱ); geometry: t ~
   U(0.02, 0.5), normals as latents for 1500 of the steps (``configs/Batman_geometry.json``, which begins from a mesh); appearance:
   U(0.1, 0.98), after 400 steps U(0.1, 0.5).

@@ -1,6 +1,6 @@
 """Attention-mask alignment: where the network looks for the object should be where the object is.
 
-X-Dreamer (Ma et al. 2023), section 3.3: ``L = (1/n) Σ_i |mask_i − map_i|`` over one map from each block, each map
+X-Dreamer (Ma et al. 2023): ``L = (1/n) Σ_i |mask_i − map_i|`` over one map from each block, each map
 min–max normalised, each mask resized from the rasteriser's own.
 """
 

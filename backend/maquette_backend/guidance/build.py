@@ -60,7 +60,7 @@ def opened(prior: Prior) -> HasDenoiser:
 
 
 def side_words(prior: Prior, prompt: str) -> Directed:
-    """CG-LoRA's text: the prompt with the side that is seen (X-Dreamer, section 3.2)."""
+    """CG-LoRA's text: the prompt with the side that is seen (X-Dreamer)."""
 
     def conditions(views: Views) -> Tensor:
         angles = zip(views.azimuth.tolist(), views.elevation.tolist(), strict=True)

@@ -7,6 +7,7 @@ does; so does, as a switch and as our own extension, denoising the renders.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,12 @@ from torch import Tensor
 from maquette_backend.guidance.ama import alignment_loss, recorded_maps
 from maquette_backend.guidance.cg_lora_session import CgLoraSession, Telling
 from maquette_backend.guidance.distiller import Arrays, Distiller
-from maquette_backend.guidance.guided import Guided, Question
+from maquette_backend.guidance.guided import Guided, Question, some_views
 from maquette_backend.guidance.optimiser_arrays import restore, to_arrays
 from maquette_backend.guidance.velocity_loss import velocity_loss
+from maquette_backend.priors.control import HearsControls
 from maquette_backend.priors.denoiser import HasDenoiser
-from maquette_backend.priors.prior import COVERAGE, Views
+from maquette_backend.priors.prior import COVERAGE, Prior, Views
 
 Directed = Callable[[Views], Tensor]
 """Views → conditions [B,T,W] whose words name the side that is seen."""
@@ -41,8 +43,9 @@ class CgLoraSettings:
     """Of attention-mask alignment; X-Dreamer tried 0.1, 1 and 10. 0: off."""
     denoising_weight: float = 0.0
     """Of the renders' own denoising loss under the text. 0: off."""
-    every: int = 8
-    """They learn at one step in so many: a tape through the network costs more than an evaluation without."""
+    every: int = 4
+    """They learn from one view in so many steps, in turn (from those that the prior looks at together, in so many times
+    as many): a tape through the network takes more time and memory than an evaluation without."""
     start: float = 0.0
     """Share of the stage before they learn at all."""
     seed: int = 0
@@ -69,8 +72,13 @@ class CameraGuided:
         with self.session.telling(telling):
             guided = self._inner.guide(question)
         learning = self.settings.alignment_weight or self.settings.denoising_weight
-        if learning and question.progress >= self.settings.start and self._steps % self.settings.every == 0:
-            self.learn(question, telling)
+        together = question.prior.settings.views_together
+        turn, rest = divmod(self._steps, self.settings.every * together)
+        if learning and question.progress >= self.settings.start and not rest:
+            first = turn * together % len(question.encoded)
+            rows = slice(first, first + together)
+            with _heard_by(question.prior, rows):
+                self.learn(some_views(question, rows), telling.of(rows))
         self._steps += 1
         return guided
 
@@ -119,6 +127,11 @@ class CameraGuided:
     def close(self) -> None:
         self.session.close()
         self._inner.close()
+
+
+def _heard_by(prior: Prior, rows: slice) -> AbstractContextManager[None]:
+    """ControlNets speak of all of a step's views; here of some."""
+    return prior.hearing_some(rows) if isinstance(prior, HearsControls) else nullcontext()
 
 
 def coverage(question: Question) -> Tensor:

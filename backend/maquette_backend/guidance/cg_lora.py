@@ -1,6 +1,6 @@
 """CG-LoRA: low-rank additions to cross-attention that are generated from where the camera is and what the text says.
 
-X-Dreamer (Ma et al. 2023), section 3.2: ``y = W x + scale · up(x · A(text, camera))``. Nothing but ``up`` is static;
+X-Dreamer (Ma et al. 2023): ``y = W x + scale · up(x · A(text, camera))``. Nothing but ``up`` is static;
 it starts at 0, so the network is what it was.
 """
 
@@ -78,9 +78,14 @@ class CgLora(nn.Module):
 
 
 def adapted(y: Tensor, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """``y + up(x · A)``: y [B,N,d_out], x [B,N,d_in], A [B,d_in,4], up [d_out,4] → [B,N,d_out], y's type."""
+    """``y + up(x · A)``: y [B,N,d_out], x [B,N,d_in], A [B,d_in,4], up [d_out,4] → [B,N,d_out], y's type.
+
+    Without a tape ``y`` itself is changed.
+    """
     narrow = x @ down.to(x.dtype)
-    return torch.baddbmm(y, narrow.to(y.dtype), up.to(y.dtype).mT.expand(len(y), -1, -1))
+    parts = narrow.to(y.dtype), up.to(y.dtype).mT.expand(len(y), -1, -1)
+    # the layer made y for us alone: without a tape it is added to where it lies
+    return torch.baddbmm(y, *parts) if torch.is_grad_enabled() else y.baddbmm_(*parts)
 
 
 def targets_of(layers: Sequence[Layer]) -> list[Target]:
@@ -96,7 +101,7 @@ def _target(layer: Layer, projection: Projection) -> Target:
 def camera_vector(views: Views) -> Tensor:
     """Views → [B,6]: sigmoid of the camera's position, then elevation, azimuth and field of view, each about 0..1.
 
-    X-Dreamer, section 3.2. Its release adds the highest elevation where the lowest should be taken off; we take it off.
+    As X-Dreamer has it. Its release adds the highest elevation where the lowest should be taken off; we take it off.
     """
     azimuth, elevation, distance = views.azimuth.float(), views.elevation.float(), views.distance.float()
     level = distance * elevation.cos()

@@ -33,6 +33,10 @@ class Telling:
     untold_rows: tuple[Tensor, ...]
     """Conditions [B,T,W] that count as untold: the negative and the empty one."""
 
+    def of(self, rows: slice) -> Telling:
+        """The same about some of the views."""
+        return Telling(self.camera[rows], self.told[rows], self.untold, tuple(one[rows] for one in self.untold_rows))
+
 
 class CgLoraSession:
     """Adapters in the cross-attention of a prior's network.

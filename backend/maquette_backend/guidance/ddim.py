@@ -25,7 +25,7 @@ class Point:
 
 
 def ddim_step(question: Question, point: Point, time: Tensor) -> Tensor:
-    """``alpha(time) x̂₀ + sigma(time) ε̂`` (DDIM, eq. 12 with no fresh noise), [B,C,H,W]; what is given stays given."""
+    """``alpha(time) x̂₀ + sigma(time) ε̂`` (DDIM's step with no fresh noise), [B,C,H,W]; what is given stays given."""
     return question.prior.add_noise(point.clean, point.noise, time, question.modality)
 
 

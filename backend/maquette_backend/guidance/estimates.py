@@ -31,7 +31,7 @@ class Estimator(Protocol):
 
 
 def classifier_free(question: Question, noisy: Tensor, time: Tensor) -> Estimate:
-    """``x0_u + s (x0_c − x0_u)`` (Ho & Salimans 2022, eq. 6), rescaled by ``settings.rescale``.
+    """``x0_u + s (x0_c − x0_u)`` (Ho & Salimans 2022), rescaled by ``settings.rescale``.
 
     At one noisy image, guiding x0 is guiding eps: both are affine in the network's output.
     """
@@ -48,7 +48,7 @@ def noise_in(noisy: Tensor, clean: Tensor, alpha: Tensor, sigma: Tensor) -> Tens
 
 
 def rescaled(guided: Tensor, plain: Tensor, share: float, modality: Modality) -> Tensor:
-    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023, section 3.4).
+    """Pull the guided estimate's standard deviation towards the unguided one's (Lin et al. 2023).
 
     Colour and normals each by their own; coverage not at all, for it cannot be too certain.
     """

@@ -6,7 +6,7 @@ Each way gives a clean image to go towards. ``weight · (x − target)`` is its 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -82,6 +82,21 @@ class Question:
         drawn = self.noise.flatten()[:4].tolist()
         digest = hashlib.sha256(f"{purpose}/{drawn}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def some_views(question: Question, rows: slice) -> Question:
+    """The same about some of its views."""
+    views, mask = question.views, question.mask
+    return replace(
+        question,
+        encoded=question.encoded[rows],
+        text=question.text[rows],
+        negative=question.negative[rows],
+        views=Views(views.azimuth[rows], views.elevation[rows], views.distance[rows], views.fov_y[rows]),
+        time=question.time[rows],
+        noise=question.noise[rows],
+        mask=None if mask is None else mask[rows],
+    )
 
 
 def scales_at(prior: Prior, time: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from maquette_backend.guidance.weights import clean_distance
 class Ism(Stateless):
     """``w (eps_guided(x_t) − eps_untold(x_s))``, w = √((1 − ᾱ)/ᾱ), x_s by DDIM inversion, x_t one step on.
 
-    LucidDreamer, section 3.2. Where SDS compares with the noise that was thrown in, and so with another image every step,
+    LucidDreamer. Where SDS compares with the noise that was thrown in, and so with another image every step,
     this compares with what the model itself would say of the same image a little less noisy.
     """
 

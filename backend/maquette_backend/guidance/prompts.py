@@ -1,4 +1,4 @@
-"""Words that tell a prior without cameras where it is looking from (DreamFusion, section 3.2)."""
+"""Words that tell a prior without cameras where it is looking from (DreamFusion)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the renders look like at present, learned by low-rank additions to the prior's own network.
 
-ProlificDreamer (Wang et al. 2023), section 3.2: rank 4 on every attention layer, the camera's pose through an MLP on
+ProlificDreamer (Wang et al. 2023): rank 4 on every attention layer, the camera's pose through an MLP on
 the time embedding, dropped at one step in ten; one step of its own for each of the subject's.
 """
 
@@ -100,7 +100,7 @@ class LoraRenderScore:
         self.optimiser.zero_grad(set_to_none=True)
 
     def loss(self, question: Question, generator: torch.Generator) -> Tensor:
-        """``E ‖eps_renders − eps‖²`` (section 3.2), in the measure of v; on a tape to its own parameters alone."""
+        """``E ‖eps_renders − eps‖²``, in the measure of v; on a tape to its own parameters alone."""
         low, high = self.settings.times
         together = question.prior.settings.views_together
         drawn = torch.rand(len(question.time) // together, generator=generator).repeat_interleave(together)

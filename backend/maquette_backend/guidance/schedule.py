@@ -49,7 +49,7 @@ class TimeSchedule:
 class SwitchedTimes:
     """Uniform times between the bounds ``before``, and from ``at`` 0..1 of the run on between those of ``after``.
 
-    ProlificDreamer (section 3.2, "annealed time schedule") and X-Dreamer's appearance stage change like this.
+    ProlificDreamer (its annealed time schedule) and X-Dreamer's appearance stage change like this.
     """
 
     before: tuple[float, float]

@@ -2,7 +2,7 @@
 
 DreamFusion (Poole et al. 2022, eq. 3): ``grad = w(t) (eps_hat − eps)``, with no Jacobian of the network.
 Written as a distance to the denoised estimate ``x0_hat`` it is the same gradient, because
-``x − x0_hat = (sigma / alpha) (eps_hat − eps)``; that form (MVDream, section 3.3) allows the rescale of
+``x − x0_hat = (sigma / alpha) (eps_hat − eps)``; that form (MVDream) allows the rescale of
 ``x0_hat`` that keeps large guidance scales from over-saturating.
 """
 

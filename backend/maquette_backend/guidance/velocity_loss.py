@@ -11,7 +11,7 @@ _LEAST_SIGMA = 1e-3
 
 
 def velocity_loss(question: Question, denoised: Tensor, time: Tensor) -> Tensor:
-    """Mean ``‖x̂₀ − x₀‖² / sigma²`` over what is learned: the error of v (Salimans & Ho 2022, section 4: SNR + 1).
+    """Mean ``‖x̂₀ − x₀‖² / sigma²`` over what is learned: the error of v (Salimans & Ho 2022: weight SNR + 1).
 
     Under ``surface`` the given channels are not counted. Scalar, differentiable in ``denoised`` [B,C,H,W].
     """

@@ -37,7 +37,7 @@ class RenderScore(Protocol):
 
 @dataclass(frozen=True)
 class Vsd:
-    """``w (eps_prior,guided − eps_renders)``, w = 1 − ᾱ (ProlificDreamer, section 3.2 and algorithm 1).
+    """``w (eps_prior,guided − eps_renders)``, w = 1 − ᾱ (ProlificDreamer).
 
     Where the renders are distributed as the prior's images, the two scores cancel: nothing pulls, and nothing is
     smoothed away, as it is by SDS, which only looks for the mode.

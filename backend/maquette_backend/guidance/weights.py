@@ -46,7 +46,7 @@ def uniform(alpha: Tensor, sigma: Tensor, progress: float) -> Tensor:
 
 
 def clean_distance(alpha: Tensor, sigma: Tensor, progress: float) -> Tensor:
-    """w = √((1 − ᾱ) / ᾱ): the plain distance of clean images (ISM, section 3.2 of LucidDreamer; MVDream, section 3.3)."""
+    """w = √((1 − ᾱ) / ᾱ): the plain distance of clean images (LucidDreamer's ISM; MVDream)."""
     return torch.ones_like(alpha + sigma)
 
 

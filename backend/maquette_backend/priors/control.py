@@ -46,3 +46,7 @@ class HearsControls(Protocol):
     def hearing(self, hints: Sequence[Hint]) -> AbstractContextManager[None]:
         """Within it every evaluation, of the hints' B views or of several times as many, hears them."""
         ...
+
+    def hearing_some(self, rows: slice) -> AbstractContextManager[None]:
+        """Within ``hearing``: evaluations are of these of the B views."""
+        ...

@@ -324,3 +324,22 @@ def test_the_mask_is_the_pictures_own_or_must_be_given() -> None:
     with pytest.raises(ValueError, match="“color” don't show"):
         coverage(replace(asked, modality="color"))
     assert float(alignment_loss([torch.tensor([[0.0, 1.0, 0.5, 1.0]])], coverage(asked))) == pytest.approx(0, abs=1e-5)
+
+
+def test_each_turn_learns_from_the_next_view_and_from_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every so many steps; told of that view's camera alone."""
+    prior = TinyPrior()
+    guided = CameraGuided(prior, Sds(), CgLoraSettings(every=2))
+    asked, learned = tiny_question(prior), []
+    monkeypatch.setattr(guided, "learn", lambda some, telling: learned.append((some, telling)))
+    whole = guided.telling_of(asked)
+    for _ in range(2 * len(asked.encoded) + 1):
+        guided.guide(asked)
+    guided.close()
+    assert [len(some.encoded) for some, _ in learned] == [1] * (len(asked.encoded) + 1)
+    for turn, (some, telling) in enumerate(learned):
+        view = turn % len(asked.encoded)
+        assert torch.equal(some.encoded[0], asked.encoded[view])
+        assert torch.equal(some.noise[0], asked.noise[view])
+        assert torch.equal(telling.camera[0], whole.camera[view])
+        assert torch.equal(telling.told[0], whole.told[view])

@@ -74,7 +74,7 @@ class UnetDenoiser:
         return self._careful(run, shown, text).to(shown.dtype)
 
     def _added(self, pooled: Tensor) -> dict[str, Tensor]:
-        """XL's: the pooled text, and a picture that was neither enlarged nor cropped (Podell et al. 2023, section 2.2)."""
+        """XL's: the pooled text, and a picture that was neither enlarged nor cropped (Podell et al. 2023)."""
         size = (self._size, self._size)
         ids = torch.tensor([[*size, 0, 0, *size]], dtype=pooled.dtype, device=pooled.device)
         return {"text_embeds": pooled, "time_ids": ids.expand(len(pooled), -1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from maquette_backend.priors.diffusers.control import LoadedControl
 from maquette_backend.priors.diffusers.denoisers import Denoiser, Heard, UnetDenoiser
 from maquette_backend.priors.diffusers.schedules import NoiseSchedule
 from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
+
+_LOG = logging.getLogger(__name__)
 
 
 class ReadsTexts(Protocol):
@@ -50,7 +53,7 @@ class Parts:
 class DiffusersPrior:
     """A latent diffusion model. Implements ``priors.prior.Prior``, ``ReadsPrompts``, ``HasLatents`` and ``HearsControls``.
 
-    Colour and normals both go through the VAE as ordinary pictures (Fantasia3D, Chen et al. 2023, section 3.1).
+    Colour and normals both go through the VAE as ordinary pictures (Fantasia3D, Chen et al. 2023).
     """
 
     def __init__(self, parts: Parts, settings: Settings, identity: str) -> None:
@@ -148,6 +151,16 @@ class DiffusersPrior:
         finally:
             self._heard = ()
 
+    @contextmanager
+    def hearing_some(self, rows: slice) -> Iterator[None]:
+        """Within ``hearing``: evaluations are of these of the views."""
+        whole = self._heard
+        self._heard = tuple(replace(hint, picture=hint.picture[rows]) for hint in whole)
+        try:
+            yield
+        finally:
+            self._heard = whole
+
     def _prepared(self, hint: Hint) -> Heard:
         """At the size that its ControlNet takes."""
         assert isinstance(hint.control, LoadedControl)
@@ -163,7 +176,24 @@ class DiffusersPrior:
         return untold(len(like), like.device) if views is None else camera_rows(views).to(like)
 
     def _output(self, noisy: Tensor, time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
-        """The network's own output, of as many samples at a time as memory allows."""
+        """The network's own output, of as many samples at a time as memory allows; where it did not, of fewer from now on."""
+        while True:
+            try:
+                return self._in_parts(noisy, time, text, cameras)
+            except torch.OutOfMemoryError:
+                if min(self.parts.samples, len(noisy)) <= self._settings.views_together:
+                    raise
+            self._give_way(len(noisy))  # not in the handler: what was computed is alive there
+
+    def _give_way(self, samples: int) -> None:
+        together = self._settings.views_together
+        fewer = max(together, min(self.parts.samples, samples) // 2 // together * together)
+        _LOG.warning("out of memory: the network of %s looks at %d samples at a time now", self._identity, fewer)
+        self.parts = replace(self.parts, samples=fewer)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _in_parts(self, noisy: Tensor, time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
         schedule = self.parts.schedule
         shown, told = schedule.network_input(noisy, time), schedule.network_time(time)
         count = max(self.parts.samples, 1)

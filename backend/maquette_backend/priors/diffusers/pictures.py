@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from maquette_backend.priors.diffusers.precision import Careful
+
+_LOG = logging.getLogger(__name__)
 
 
 class Pictures:
@@ -26,6 +29,7 @@ class Pictures:
         self._careful = careful
         self._size = size
         self._one_by_one = one_by_one
+        self._checkpointed = checkpointed
         self._scale = float(config.scaling_factor)
         self._shift = float(getattr(config, "shift_factor", None) or 0.0)
         if checkpointed:
@@ -46,6 +50,26 @@ class Pictures:
         if images.shape[-1] != self._size or images.shape[-2] != self._size:
             shrinks = images.shape[-1] > self._size
             images = interpolate(images, (self._size,) * 2, mode="bilinear", antialias=shrinks, align_corners=False)
+        while True:
+            try:
+                return self._as_planned(images)
+            except torch.OutOfMemoryError:
+                if self._one_by_one and self._checkpointed:
+                    raise
+            self._give_way()  # not in the handler: what was computed is alive there
+
+    def _give_way(self) -> None:
+        """One tier down, for good."""
+        if self._one_by_one:
+            self._vae.enable_gradient_checkpointing()
+            self._checkpointed = True
+        self._one_by_one = True
+        how = "and computes within a picture again, too" if self._checkpointed else "for its gradient"
+        _LOG.warning("out of memory: the VAE takes one picture at a time now, %s", how)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _as_planned(self, images: Tensor) -> Tensor:
         if not self._one_by_one:
             return self._encode(images)
         dtype = self._careful.dtype

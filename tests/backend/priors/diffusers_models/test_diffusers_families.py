@@ -132,6 +132,58 @@ def test_few_samples_at_a_time_give_what_all_at_once_give(family, folder_of, pri
     )
 
 
+@pytest.mark.parametrize(("family", "room", "least"), [("stable-diffusion", 3, 2), ("multi-view", 4, 4)])
+def test_out_of_memory_in_the_network_it_looks_at_fewer_samples_from_then_on(family, room, least, prior_of, caplog):
+    """As CUDA says it, once more than ``room`` samples are shown at once."""
+    whole = prior_of(family)
+    seen = []
+
+    def cramped(shown, *rest):
+        seen.append(len(shown))
+        if len(shown) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole.parts.denoiser(shown, *rest)
+
+    prior = DiffusersPrior(replace(whole.parts, denoiser=cramped), whole.settings, "mine")
+    generator = torch.Generator().manual_seed(5)
+    noisy, time = torch.randn(4, 4, 8, 8, generator=generator), torch.full((4,), 0.6)
+    text, negative = whole.encode_text(["a chair"] * 4).data, whole.encode_text([""] * 4).data
+    views = Views(torch.linspace(0, 4, 4), torch.zeros(4), torch.full((4,), 2.0), torch.full((4,), 0.7))
+    asked = (noisy, time, text, negative, views, "color")
+    for ours, theirs in zip(prior.predict_told_and_untold(*asked), whole.predict_told_and_untold(*asked), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert f"the network of mine looks at {least} samples at a time now" in caplog.text
+    assert set(seen[-(8 // least) :]) == {least}
+    seen.clear()
+    prior.predict_told_and_untold(*asked)
+    assert seen == [least] * (8 // least), "it does not try again"
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        prior.predict_told_and_untold(*asked)
+
+
+def test_out_of_memory_in_the_vae_it_takes_one_picture_at_a_time_and_then_checkpoints(folder_of, caplog):
+    prior = load_model(describe("mine", folder_of("stable-diffusion")), CPU)
+    pictures = prior.parts.pictures
+    images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
+    plain = pictures.encode(images)
+    encode, room = pictures._encode, 1
+
+    def cramped(given):
+        if len(given) > room or (room == 0 and not pictures._vae.encoder.gradient_checkpointing):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return encode(given)
+
+    pictures._encode = cramped
+    torch.testing.assert_close(pictures.encode(images), plain, atol=1e-5, rtol=1e-4)
+    assert "the VAE takes one picture at a time now" in caplog.text
+    assert not pictures._checkpointed
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        pictures.encode(images)
+    assert pictures._checkpointed, "the last thing that could be given up"
+
+
 @pytest.mark.parametrize("family", PIPELINES)
 def test_latents_are_the_vaes_mean_shifted_and_scaled_by_its_own_configuration(family, folder_of, prior_of):
     images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(6)) * 2 - 1
