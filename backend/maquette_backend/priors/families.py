@@ -65,7 +65,7 @@ class Family:
 
 
 _UNET = Part("unet", ((_DIFFUSERS, "UNet2DConditionModel"),), _NETWORK)
-_VAE = Part("vae", ((_DIFFUSERS, "AutoencoderKL"),), _NETWORK)
+_VAE = Part("vae", ((_DIFFUSERS, "AutoencoderKL"), (_DIFFUSERS, "AutoencoderTiny")), _NETWORK)
 _CLIP = ((_TRANSFORMERS, "CLIPTextModel"),)
 _PROJECTED = ((_TRANSFORMERS, "CLIPTextModelWithProjection"),)
 _T5 = ((_TRANSFORMERS, "T5EncoderModel"),)

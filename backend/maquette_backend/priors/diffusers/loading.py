@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from maquette_protocol.errors import MaquetteError
@@ -40,6 +41,7 @@ _CLASSES: dict[str, Any] = {
     "UNet2DConditionModel": UNet2DConditionModel,
     "SD3Transformer2DModel": SD3Transformer2DModel,
     "AutoencoderKL": AutoencoderKL,
+    "AutoencoderTiny": AutoencoderTiny,
     "CLIPTextModel": CLIPTextModel,
     "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
     "T5EncoderModel": T5EncoderModel,
@@ -111,7 +113,7 @@ class _Loader:
 
     def _pictures(self, size: int, plan: MemoryPlan) -> Pictures:
         vae = self._network("vae", self._vae_dtype)
-        assert isinstance(vae, AutoencoderKL)
+        assert isinstance(vae, AutoencoderKL | AutoencoderTiny)
         vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         careful = Careful(vae, self._vae_dtype, self.machine.device, f"VAE of {self.model.name}")
         return Pictures(vae, size, careful, one_by_one=plan.slice_vae, checkpointed=plan.checkpoint_vae)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
@@ -20,7 +21,7 @@ class Pictures:
     """Encodes pictures of the sizes it accepts as latents of the model's own size."""
 
     def __init__(
-        self, vae: AutoencoderKL, size: int, careful: Careful, *, one_by_one: bool = False, checkpointed: bool = False
+        self, vae: AutoencoderKL | AutoencoderTiny, size: int, careful: Careful, *, one_by_one: bool = False, checkpointed: bool = False
     ) -> None:
         """``size``: pixels of the model's native picture. ``one_by_one``: a picture's activations are computed again
         for its gradient, so that only one picture's are held at a time."""
@@ -94,7 +95,7 @@ class Pictures:
     def _encode(self, images: Tensor) -> Tensor:
         def run(dtype: torch.dtype) -> Tensor:
             encoded: Any = self._vae.encode(images.to(dtype))
-            return encoded.latent_dist.mode()
+            return encoded.latents if isinstance(self._vae, AutoencoderTiny) else encoded.latent_dist.mode()
 
         latents = self._careful(run, images)
         return (latents.to(torch.promote_types(latents.dtype, torch.float32)) - self._shift) * self._scale

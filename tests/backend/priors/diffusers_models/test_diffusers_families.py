@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderTiny, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior
 from maquette_backend.priors.diffusers.loading import Machine, _Loader, load_model
 from maquette_backend.priors.diffusers.memory import MemoryPlan
@@ -194,6 +194,28 @@ def test_latents_are_the_vaes_mean_shifted_and_scaled_by_its_own_configuration(f
     decoded = prior_of(family).decode_image(encoded)
     latents = encoded / vae.config.scaling_factor + (vae.config.shift_factor or 0)
     torch.testing.assert_close(decoded, vae.decode(latents).sample, atol=1e-5, rtol=1e-5)
+
+
+def test_a_tiny_autoencoder_takes_the_vaes_place_as_in_diffusers_own_pipelines(folder_of, tmp_path):
+    """Its latents, as a pipeline that was given it makes them of a picture, and its pictures, as it decodes them."""
+    torch.manual_seed(8)
+    small = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1)
+    )
+    parts = StableDiffusionPipeline.from_pretrained(folder_of("stable-diffusion"), local_files_only=True).components
+    whole = StableDiffusionPipeline(**{**parts, "vae": small}, requires_safety_checker=False)
+    whole.save_pretrained(tmp_path / "model")
+    prior = load_model(describe("small", tmp_path / "model"), CPU)
+    assert prior.latent_shape == (4, 8, 8)
+    images = (2 * torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(3)) - 1).requires_grad_()
+    latents = prior.encode_image(images)
+    with torch.no_grad():
+        theirs = small.encode(images).latents * small.config.scaling_factor
+        shown = small.decode(theirs / small.config.scaling_factor).sample
+        torch.testing.assert_close(latents, theirs)
+        torch.testing.assert_close(prior.decode_image(latents), shown)
+    latents.square().sum().backward()
+    assert images.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("size", [SIZE // 2, SIZE])
