@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import ndimage, sparse
 
 from maquette_backend.appearance.seams import SharedEdges, bilinear, shared_edges
 from maquette_backend.appearance.uv_raster import owners_under_texels
@@ -56,10 +56,12 @@ class _Seams:
         """[2,N,2]: texture coordinates a little inside of either side"""
         texel = np.floor(self.places * size).astype(int).clip(0, size - 1).reshape(-1, 2)
         flat = texel[:, 1] * size + texel[:, 0]
-        self.texel, self._row = np.unique(flat, return_inverse=True)
-        """[K] texels at seams, and of each place which one"""
+        at_seams, self._row = np.unique(flat, return_inverse=True)
+        self._band = _near(at_seams, size)
+        self.texel = np.searchsorted(self._band, at_seams)
+        """[K] texels at seams, as numbers of the band; ``_row`` tells of each place which one of them it is"""
         island = np.where(owner >= 0, edges.island[owner], -1).ravel()
-        self._mean = _mean_of_neighbours(island, size)
+        self._mean = _mean_of_neighbours(island, self._band, size)
 
     def halfway(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """[K,C]: what takes each texel at a seam to the mean of both sides."""
@@ -71,12 +73,14 @@ class _Seams:
 
     def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """[S,S,C] that is ``values`` [K,C] at the seams and fades out inside their islands (a screened Laplace equation)."""
-        field = np.zeros((self.size * self.size, values.shape[1]), np.float32)
+        field = np.zeros((len(self._band), values.shape[1]), np.float32)
         for _ in range(_SWEEPS):
             field[self.texel] = values
             field = self._mean @ field
         field[self.texel] = values
-        return field.reshape(self.size, self.size, -1)
+        whole = np.zeros((self.size * self.size, values.shape[1]), np.float32)
+        whole[self._band] = field
+        return whole.reshape(self.size, self.size, -1)
 
 
 def _places(edges: SharedEdges, size: int) -> NDArray[np.float64]:
@@ -92,16 +96,26 @@ def _places(edges: SharedEdges, size: int) -> NDArray[np.float64]:
     return (on_edge + away[which]).swapaxes(0, 1)
 
 
-def _mean_of_neighbours(island: NDArray[np.int32], size: int) -> sparse.csr_array:
-    """[S²,S²]: of each texel the mean over its neighbours on the same ``island`` [S²] (−1: none), a little less than that."""
-    number = np.arange(size * size).reshape(size, size)
-    pairs = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
-    one = np.concatenate([first.ravel() for first, _ in pairs])
-    other = np.concatenate([second.ravel() for _, second in pairs])
-    joined = (island[one] == island[other]) & (island[one] >= 0)
-    one, other = one[joined], other[joined]
-    links = sparse.coo_array(
-        (np.ones(2 * len(one), np.float32), (np.r_[one, other], np.r_[other, one])), shape=(size * size,) * 2
-    ).tocsr()
+def _near(texels: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """[B] those of S² texels that lie within three reaches of ``texels`` [K], which are among them; in order."""
+    away = np.ones(size * size, bool)
+    away[texels] = False
+    distance = np.asarray(ndimage.distance_transform_edt(away.reshape(size, size)))
+    return np.flatnonzero(distance.ravel() <= 3 * _REACH)
+
+
+def _mean_of_neighbours(island: NDArray[np.int32], band: NDArray[np.int64], size: int) -> sparse.csr_array:
+    """[B,B]: of each texel of the ``band`` [B] the mean over its neighbours on the same ``island`` [S²] (−1: none), a little
+    less than that."""
+    place = np.full(size * size, -1)
+    place[band] = np.arange(len(band))
+    one, other = [], []
+    for step, inside in ((1, band % size < size - 1), (size, band < size * (size - 1))):
+        here = band[inside]
+        joined = (place[here + step] >= 0) & (island[here] == island[here + step]) & (island[here] >= 0)
+        one.append(place[here[joined]])
+        other.append(place[here[joined] + step])
+    rows, columns = np.concatenate(one + other), np.concatenate(other + one)
+    links = sparse.coo_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(len(band),) * 2).tocsr()
     degree = np.asarray(links.sum(1)).ravel()
     return sparse.csr_array(sparse.diags_array(1 / (degree + 1 / _REACH**2)).astype(np.float32) @ links)

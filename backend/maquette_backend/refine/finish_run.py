@@ -11,6 +11,7 @@ from maquette_backend.refine import adam_state
 from maquette_backend.refine.appearance_run import FINER, AppearanceRun
 from maquette_backend.refine.canvas import Canvas
 from maquette_backend.refine.images import finished
+from maquette_backend.refine.material_images import whole_change
 from maquette_backend.refine.painting import Painter
 from maquette_backend.refine.plan import appearance_settings
 from maquette_backend.refine.randomness import generator_for
@@ -71,13 +72,13 @@ def finish_base_color(run: AppearanceRun, base_color: NDArray[np.uint8]) -> NDAr
             run.show,
         )
     )
-    return changed_by(canvas, base_color, canvas.evened(skin.change.detach().cpu()))
+    return changed_by(canvas, base_color, skin.change.detach().cpu())
 
 
 def changed_by(canvas: Canvas, base_color: NDArray[np.uint8], change: Tensor) -> NDArray[np.uint8]:
     """``base_color`` with a change [1,h,w,3] of sRGB 0..1 added that was learned at a smaller size."""
-    size, covered, given = canvas.size, canvas.texels.covered, canvas.given.base_color
-    whole = nn.functional.interpolate(change.permute(0, 3, 1, 2), (size, size), mode="bilinear", align_corners=False)
+    covered, given = canvas.texels.covered, canvas.given.base_color
+    whole = whole_change(canvas, change)
     step = np.round(255 * whole[0].permute(1, 2, 0).numpy()[covered] * canvas.share[:, None]).astype(np.int16)
     values = np.clip(base_color[covered].astype(np.int16) + step, 0, 255)
     if given is not None:

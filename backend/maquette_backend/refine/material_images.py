@@ -39,16 +39,27 @@ def changed_images(canvas: Canvas, given: SurfaceImages, skin: MaterialSkin) -> 
     )
 
 
-def moved_images(images: SurfaceImages, moved: Tensor) -> SurfaceImages:
-    """Maps with a change [1,h,w,8] of ``texels_of`` added that was learned at a smaller size."""
-    size = images.base_color.shape[:2]
-    change = nn.functional.interpolate(moved.permute(0, 3, 1, 2), size, mode="bilinear", align_corners=False)
+def moved_images(canvas: Canvas, images: SurfaceImages, moved: Tensor) -> SurfaceImages:
+    """Maps with a change [1,h,w,8] of ``texels_of`` added that was learned at a smaller size, seams brought together."""
+    change = whole_change(canvas, moved)
     texels = texels_of(images) + change[0].permute(1, 2, 0)
     normal = nn.functional.normalize(texels[..., 5:], dim=-1, eps=1e-6) * 0.5 + 0.5
     stored = (torch.cat([texels[..., :5], normal], -1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     still = (change[0] == 0).all(0).all(-1).numpy()  # an upright normal does not survive being normalised to the bit
     parts = zip((slice(0, 3), 3, 4, slice(5, 8)), vars(images).values(), strict=True)
     return SurfaceImages(*(_where(still, old, np.ascontiguousarray(stored[..., part])) for part, old in parts))
+
+
+def whole_change(canvas: Canvas, change: Tensor) -> Tensor:
+    """A change [1,h,w,C] that was learned at a smaller size, at the texture's own [1,C,S,S].
+
+    Seams are brought together twice: at the size at which they came apart, and then what is left beside their edges.
+    """
+    even = canvas.evened(change).permute(0, 3, 1, 2)
+    if even.shape[2] == canvas.size:
+        return even
+    whole = nn.functional.interpolate(even, (canvas.size, canvas.size), mode="bilinear", align_corners=False)
+    return canvas.evened(whole.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def finished_maps(canvas: Canvas, images: SurfaceImages, seen: NDArray[np.bool_]) -> Maps:
