@@ -24,7 +24,9 @@ from maquette_backend.priors.control import Hint
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior
 from maquette_backend.priors.load import load_control
 from maquette_backend.priors.prior import Views
-from maquette_backend.priors.registry import describe, describe_control, read_registry, register
+from maquette_backend.priors.registry import FILE, describe, describe_control, read_registry, register
+from maquette_backend.server.prior_list import PriorNames
+from maquette_backend.server.serve import _welcome
 from maquette_backend.workers.process import PriorLoader
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.recipe import Control, Guidance, Recipe
@@ -87,6 +89,17 @@ def test_a_whole_model_is_no_control_and_a_control_no_prior(folder, folder_of, t
     refused = said(lambda: loader.control("mine"))
     assert "no ControlNet called “mine”" in refused.message
     assert refused.remedy == "Choose one of: depths."
+
+
+def test_the_gateway_tells_of_new_ones_without_a_restart_and_survives_a_broken_list(folder, tmp_path):
+    names = PriorNames(tmp_path)
+    assert names.controls() == ()
+    register(tmp_path, describe_control("depths", folder, "depth"))
+    assert (names(), names.controls()) == (BUILT_IN, ("depths",))
+    welcome = _welcome(names, "CPU")
+    assert (welcome.priors, welcome.controls) == (BUILT_IN, ("depths",))
+    (tmp_path / FILE).write_text("{")
+    assert names.controls() == ("depths",)
 
 
 @pytest.mark.parametrize(
