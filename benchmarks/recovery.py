@@ -42,7 +42,7 @@ _LEAST_RATE = 0.1
 _MASK_WEIGHT = 1.0
 _SAMPLES = 20_000
 _REMESH = RemeshSettings(
-    bound=_BOUND, learning_rate=6e-3, smoothness=1.0, sign_weight=0.005, normal_weight=0.005, recall=100.0
+    bound=_BOUND, learning_rate=6e-3, smoothness=1.0, sign_weight=0.005, normal_weight=0.005, recall=30.0
 )
 _OFFSETS = OffsetSettings(
     bound=_BOUND, learning_rate=_RATE, weights=StartWeights(anchor=1.0, laplacian=1.0, strain=0.01, fold=0.01)
