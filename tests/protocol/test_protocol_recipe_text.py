@@ -52,7 +52,7 @@ def test_fields_at_their_default_do_not_count() -> None:
 
 CHOICES = (
     *("f4", "i4", "u1", "keep_topology", "texture_only", "color", "pbr", "sun", "point"),
-    *("sds", "vsd", "ism", "method", "uniform", "fantasia_switch", "switch", "square_root", "linear"),
+    *("sds", "csd", "vsd", "ism", "method", "uniform", "fantasia_switch", "switch", "square_root", "linear"),
 )
 """Texts of which a changed letter is none."""
 

@@ -99,7 +99,7 @@ class Ideal:
     def __init__(self, schedule, kind):
         self.schedule, self.kind = schedule, kind
 
-    def __call__(self, shown, network_time, text, cameras):
+    def __call__(self, shown, network_time, text, cameras, hints=()):
         if self.kind == "flow":
             b = (network_time / self.schedule.steps).view(-1, 1, 1, 1).to(shown)
             a = 1 - b
