@@ -9,14 +9,11 @@ from typing import Any
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from maquette_protocol.errors import MaquetteError
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from maquette_backend.priors.control_folder import inspect_control
-from maquette_backend.priors.diffusers.machine import Machine, for_clients
+from maquette_backend.priors.diffusers.machine import Machine, check_unchanged, reading
 from maquette_backend.priors.diffusers.precision import Careful
-from maquette_backend.priors.model_folder import unusable
 from maquette_backend.priors.registry import Model, Shows
 
 _ALIKE = {
@@ -100,21 +97,10 @@ def load_control_net(model: Model, machine: Machine) -> LoadedControl:
         MaquetteError: UNKNOWN_PRIOR if files are missing, not what was registered, or don't fit each other.
     """
     assert model.shows is not None
-    try:
+    with reading(model):
         found = inspect_control(model.folder)
-        problem = next(model.problems(thorough=False), None)
-        if problem is not None:
-            again = f"Put it back, or register it anew: models remove {model.name}, then models add."
-            raise unusable(model.folder, problem, again)
+        check_unchanged(model)
         network = _network(model, found.weights.variant or None, machine.dtype)
-    except MaquetteError as error:
-        raise for_clients(error, model) from error
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, torch.cuda.OutOfMemoryError):
-            raise
-        first_line = str(error).strip().partition("\n")[0][:300]
-        text = unusable(model.folder, f"{type(error).__name__}: {first_line}", "Its owner can run: models verify.")
-        raise for_clients(text, model) from error
     careful = Careful(network, machine.dtype, machine.device, f"ControlNet {model.name}")
     return LoadedControl(model.name, model.shows, network, careful)
 

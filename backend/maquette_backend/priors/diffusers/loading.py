@@ -12,8 +12,6 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from maquette_protocol.errors import MaquetteError
-from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
@@ -23,7 +21,7 @@ from maquette_backend.priors.diffusers.camera import show_views
 from maquette_backend.priors.diffusers.denoisers import Denoiser, TransformerDenoiser, UnetDenoiser
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior, Parts
 from maquette_backend.priors.diffusers.lora import fold
-from maquette_backend.priors.diffusers.machine import Machine, for_clients
+from maquette_backend.priors.diffusers.machine import Machine, check_unchanged, reading
 from maquette_backend.priors.diffusers.memory import EVERYTHING, MemoryPlan, plan_memory
 from maquette_backend.priors.diffusers.needs import needs_of
 from maquette_backend.priors.diffusers.pictures import Pictures
@@ -56,21 +54,10 @@ def load_model(model: Model, machine: Machine) -> DiffusersPrior:
         MaquetteError: UNKNOWN_PRIOR if files are missing, not what was registered, or don't fit each other;
             OUT_OF_MEMORY if the GPU has not enough free.
     """
-    try:
+    with reading(model):
         found = inspect_folder(model.folder)
-        problem = next(model.problems(thorough=False), None)
-        if problem is not None:
-            again = f"Put it back, or register it anew: models remove {model.name}, then models add."
-            raise unusable(model.folder, problem, again)
+        check_unchanged(model)
         return _Loader(model, found, machine).prior()
-    except MaquetteError as error:
-        raise for_clients(error, model) from error
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, torch.cuda.OutOfMemoryError):
-            raise
-        first_line = str(error).strip().partition("\n")[0][:300]
-        text = unusable(model.folder, f"{type(error).__name__}: {first_line}", "Its owner can run: models verify.")
-        raise for_clients(text, model) from error
 
 
 @dataclass(frozen=True)
