@@ -223,8 +223,8 @@ def test_a_large_mesh_is_looked_at_in_bounded_time(addon: Addon) -> None:
     assert (found.seen | ~found.looked_at)[shape.normals[:, 2] > 0.2].all()
 
 
-def test_no_step_of_a_check_keeps_blender_for_long(addon: Addon) -> None:
-    """100,000 quads: reading them, making their shape and looking, each by itself far below what an artist notices."""
+def test_a_check_of_a_large_mesh_is_spread_over_many_steps(addon: Addon) -> None:
+    """100,000 quads: no step is a fourth of the work. `make bench ONLY=blender` holds the longest to 100 ms."""
     import time
 
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=316, y_subdivisions=316)
@@ -241,7 +241,8 @@ def test_no_step_of_a_check_keeps_blender_for_long(addon: Addon) -> None:
             spent.append(time.thread_time())
             shape = end.value
             break
-    assert max(np.diff(spent)) < 0.1
+    assert max(np.diff(spent)) < 0.25 * (spent[-1] - spent[0])
+    assert len(spent) > 10
     assert len(shape.trees) > 5
     assert len(shape.areas) == len(bpy.context.object.data.polygons) > 99_000
     assert coverage.look(shape, np.array([[0.0, 0.0, 1.0]]), np.arange(len(shape.areas)) < 100).seen[:100].all()
