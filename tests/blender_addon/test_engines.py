@@ -65,6 +65,7 @@ def linear(encoded: np.ndarray) -> np.ndarray:
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
+@pytest.mark.slow  # in a process of few tests: with a GL context in it, one of many later tests crashed once
 @draws
 def test_solid_view_shows_the_texture_as_it_is_stored(addon: Addon, tmp_path: Path) -> None:
     plate(addon)
