@@ -92,6 +92,10 @@ PREVIEW_CREDIT = 2
 """Previews a client allows ahead: one on the way while one is shown."""
 MAX_PREVIEW_CREDIT = 8
 """Credit that a backend keeps for one job, whatever a client grants."""
+MAX_NOTICES = 8
+"""Of one job, the newest; there are not many things that a backend can give up."""
+MAX_NOTICE_CHARS = 255
+"""One or two sentences."""
 MAX_LISTED_JOBS = 64
 """Jobs in one ``JobList``, the newest first, so that it fits a control frame."""
 MAX_OPEN_REQUESTS = 256

@@ -185,6 +185,17 @@ class SubjectResult:
 
 
 @dataclass(frozen=True)
+class CutText:
+    """A subject's text of which one prior reads less than the whole (since 1.6)."""
+
+    prior: str
+    """Its name in the recipe."""
+    negative: bool
+    """Whether it is the negative prompt."""
+    chars_read: int
+
+
+@dataclass(frozen=True)
 class PromptReading:
     """What the prior makes of one subject's prompt. It is told, and the job goes on whatever it says."""
 
@@ -197,6 +208,8 @@ class PromptReading:
     """The thing it knows that is nearest; empty where it could make nothing of the words."""
     similarity: float = 0.0
     """To the nearest thing: 0 has nothing in common with it, 1 is the same."""
+    cuts: tuple[CutText, ...] = ()
+    """The negative prompt, and both texts for every further prior, where they were cut (since 1.6)."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +226,9 @@ class JobStatus:
     error_remedy: str = ""
     readings: tuple[PromptReading, ...] = ()
     """Of each subject, once the prior is loaded (since 1.1)."""
+    notices: tuple[str, ...] = ()
+    """What the backend changed so that the job could go on, such as less memory for more time: sentences, oldest
+    first (since 1.6)."""
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .messages import PromptReading
-from .recipe import Recipe
+from .messages import CutText, PromptReading
+from .recipe import Recipe, Subject
 
 _PROMPT_SHOWN = 40
 _NEAREST_SHOWN = 40
+_PRIOR_SHOWN = 40
 _MOST_SENTENCES = 3
+_MOST_CUTS = 2
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 """A panel wraps sentences; a number and its unit stay together."""
 
 
-def sentence(reading: PromptReading, prior: str, prompt: str) -> str:
-    """How well ``prior`` knows what ``prompt`` asks for, and how much of it was read; empty if nothing is to be said."""
-    return " ".join(filter(None, (_known(reading, prior, prompt), _cut(reading, prompt))))
+def sentence(reading: PromptReading, prior: str, prompt: str, negative_prompt: str = "") -> str:
+    """How well ``prior`` knows what ``prompt`` asks for, and how much of it, of the negative prompt, and of both by further
+    priors was read; empty if nothing is to be said."""
+    cuts = [_cut_elsewhere(one, prior, negative_prompt if one.negative else prompt) for one in reading.cuts]
+    cuts = list(filter(None, cuts))
+    hidden = len(cuts) - _MOST_CUTS
+    more = [f"{hidden} more {'text is' if hidden == 1 else 'texts are'} cut."] if hidden > 0 else []
+    return " ".join(filter(None, (_known(reading, prior, prompt), _cut(reading, prompt), *cuts[:_MOST_CUTS], *more)))
 
 
 def sentences(readings: Sequence[PromptReading], recipe: Recipe) -> tuple[str, ...]:
     """A few sentences about a whole job, what is doubtful before what is known well."""
-    prompts = {subject.subject_id: subject.prompt for subject in recipe.subjects}
-    ordered = sorted(readings, key=lambda reading: reading.verdict == "known" and not _cut(reading, _of(prompts, reading)))
-    said = [sentence(reading, recipe.prior, _of(prompts, reading)) for reading in ordered]
+    subjects = {subject.subject_id: subject for subject in recipe.subjects}
+    pairs = [(reading, *_texts(subjects.get(reading.subject_id))) for reading in readings]
+    pairs.sort(key=lambda pair: pair[0].verdict == "known" and not pair[0].cuts and not _cut(pair[0], pair[1]))
+    said = [sentence(reading, recipe.prior, *texts) for reading, *texts in pairs]
     said = list(dict.fromkeys(filter(None, said)))
     hidden = len(said) - _MOST_SENTENCES
     return tuple(said[:_MOST_SENTENCES]) + ((f"And {hidden} more.",) if hidden > 0 else ())
 
 
-def _of(prompts: dict[str, str], reading: PromptReading) -> str:
-    return prompts.get(reading.subject_id, "")
+def _texts(subject: Subject | None) -> tuple[str, str]:
+    """Prompt and negative prompt."""
+    return (subject.prompt, subject.negative_prompt) if subject is not None else ("", "")
 
 
 def _known(reading: PromptReading, prior: str, prompt: str) -> str:
@@ -55,6 +64,16 @@ def _cut(reading: PromptReading, prompt: str) -> str:
     if reading.chars_read >= whole:
         return ""
     return f"Only the first {max(reading.chars_read, 0)} of {whole} characters are used."
+
+
+def _cut_elsewhere(cut: CutText, own: str, text: str) -> str:
+    """``own``: the recipe's own prior, which goes without saying."""
+    whole = len(text.strip())
+    if cut.chars_read >= whole:
+        return ""
+    count = f"the first {max(cut.chars_read, 0)} of {whole} characters"
+    where = " of the negative prompt" if cut.negative else ""
+    return f"Only {count}{where} are used{'' if cut.prior == own else f' by {_short(cut.prior, _PRIOR_SHOWN)}'}."
 
 
 def _short(text: str, most: int) -> str:

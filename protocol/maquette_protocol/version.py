@@ -4,7 +4,7 @@ from __future__ import annotations
 
 MAJOR = 1
 """Changes when a field's type, a frame's layout or a message's meaning changes."""
-MINOR = 5
+MINOR = 6
 """Changes when a message, or a field with a default, is added."""
 
 

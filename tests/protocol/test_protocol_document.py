@@ -15,7 +15,8 @@ from maquette_protocol.messages import BackendMessage, ClientMessage, Ping
 
 DOCUMENT = (Path(__file__).parents[2] / "protocol" / "PROTOCOL.md").read_text(encoding="utf-8")
 PARTS = (
-    recipe.ArrayRef, recipe.MeshRef, messages.SubjectResult, messages.SurfaceOrigin, messages.PromptReading, messages.JobSummary,
+    recipe.ArrayRef, recipe.MeshRef, messages.SubjectResult, messages.SurfaceOrigin, messages.CutText, messages.PromptReading,
+    messages.JobSummary,
     recipe.Subject, recipe.Locks, recipe.SurfaceMaps, recipe.ContextObject, recipe.Lamp, recipe.Lighting,
     recipe.Camera, recipe.CameraRig, recipe.Guidance, recipe.Times, recipe.FurtherPrior, recipe.Control,
     recipe.Stages, recipe.Recipe,

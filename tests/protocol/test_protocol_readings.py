@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from maquette_protocol import limits
-from maquette_protocol.messages import PromptReading
+from maquette_protocol.codec import Envelope, decode, encode
+from maquette_protocol.messages import CutText, JobStatus, PromptReading, SubjectResult, SurfaceOrigin
 from maquette_protocol.readings import sentence, sentences
-from protocol_samples import RECIPE, SUBJECT
+from maquette_protocol.recipe import ArrayRef, MeshRef
+from protocol_samples import HASH, JOB, RECIPE, SUBJECT
 
 
 def _reading(**changes: object) -> PromptReading:
@@ -54,6 +56,54 @@ def test_whatever_a_backend_sends_gives_one_short_line(
     assert len(said) <= 220
     assert said.replace("\N{NO-BREAK SPACE}", "").isprintable()
     assert not verdict or said.endswith((".", "!"))
+
+
+@pytest.mark.parametrize(
+    ("cuts", "expected"),
+    [
+        ((CutText("starter", True, 3),), "Only the first 3 of 6 characters of the negative prompt are used."),
+        ((CutText("mv", False, 5),), "Only the first 5 of 8 characters are used by mv."),
+        ((CutText("mv", True, 5),), "Only the first 5 of 6 characters of the negative prompt are used by mv."),
+        ((CutText("mv", False, 8), CutText("mv", True, 6)), ""),
+        (
+            (CutText("starter", True, 3), CutText("mv", False, 5), CutText("mv", True, 4), CutText("xl", True, 2)),
+            "Only the first 3 of 6 characters of the negative prompt are used. Only the first 5 of 8 characters are used by mv."
+            " 2 more texts are cut.",
+        ),
+    ],
+)
+def test_negative_prompts_and_further_priors_that_cut_are_named(cuts: tuple[CutText, ...], expected: str) -> None:
+    reading = _reading(verdict=None, cuts=cuts)
+    assert sentence(reading, "starter", "a dragon", " blurry\n") == expected
+    subject = replace(RECIPE.subjects[0], prompt="a dragon", negative_prompt="blurry")
+    assert sentences((reading,), replace(RECIPE, subjects=(subject,))) == ((expected,) if expected else ())
+
+
+@given(
+    prior=st.text(max_size=300), negative=st.booleans(), chars_read=st.integers(-(2**63), 2**63 - 1), count=st.integers(0, 256)
+)
+def test_whatever_is_cut_of_other_texts_stays_short(prior: str, negative: bool, chars_read: int, count: int) -> None:
+    cuts = (CutText(prior, negative, chars_read),) * count
+    said = sentence(_reading(verdict=None, cuts=cuts), "starter", "a dragon", "blurry")
+    assert len(said) <= 300
+    assert said.isprintable()
+
+
+def test_the_largest_status_fits_a_control_frame() -> None:
+    """Every subject, every result with all its arrays, every text cut by every prior, every notice."""
+    ref = ArrayRef(HASH, "f4", (limits.MAX_VERTICES, limits.MAX_VERTICES, 3))
+    mesh, origin = MeshRef(ref, ref, ref), SurfaceOrigin(ref, ref, ref)
+    result = SubjectResult(SUBJECT, mesh, False, ref, origin, ref, ref, ref, 1 / 3, "real_esrgan")
+    names = [f"{number}" * 63 for number in range(1 + limits.MAX_FURTHER_PRIORS)]
+    cuts = tuple(CutText(name, negative, 499) for name in names for negative in (False, True))
+    reading = PromptReading(SUBJECT, 499, "unknown", "w" * limits.MAX_NAME_CHARS, 1 / 3, cuts)
+    notices = ("n" * limits.MAX_NOTICE_CHARS,) * limits.MAX_NOTICES
+    status = JobStatus(
+        JOB, "finished", results=(result,) * limits.MAX_SUBJECTS, readings=(reading,) * limits.MAX_SUBJECTS, notices=notices
+    )
+    frames = encode(Envelope(status, 1))
+    assert len(bytes(frames[1])) <= limits.MAX_CONTROL_BYTES
+    assert decode(frames).message == status
 
 
 def test_doubt_comes_first_and_a_long_list_is_cut() -> None:
