@@ -1,6 +1,6 @@
 """The finish in UV space: pictures are noised a little, denoised in several steps, and the texture is fitted to them.
 
-DreamGaussian (Tang et al. 2024, section 3.3): score distillation leaves textures soft; pictures that the prior has
+DreamGaussian (Tang et al. 2024, its refinement in UV space): score distillation leaves textures soft; pictures that the prior has
 sharpened, starting from what is there, are a plain regression target.
 """
 
@@ -77,7 +77,7 @@ def denoised(
     estimate: Callable[[Tensor, Tensor], Tensor],
     modality: Modality,
 ) -> Tensor:
-    """``encoded`` [B,…] noised to ``time`` and brought back in ``steps`` deterministic steps (DDIM, Song et al. 2021, eq. 12).
+    """``encoded`` [B,…] noised to ``time`` and brought back in ``steps`` deterministic steps (DDIM, Song et al. 2021).
 
     ``estimate`` gives the clean encoding for a noisy one at times [B].
     """
