@@ -59,6 +59,9 @@ class Settings:
     denoised_bound: float | tuple[float, ...] = 0.0
     """Largest magnitude of a sensible clean encoding, for all channels or for each; guided estimates are clamped to
     it. 0 for none."""
+    geometry_weighting: Literal["method", "clean_distance"] = "method"
+    """What a diffusion time counts for while geometry is refined: as the method's paper has it, or alike in distances of clean
+    pictures, so that noisy pictures, which ask the words, count as much as clear ones, which are taken as they are."""
     views_together: int = 1
     """So many samples in a row must be views of one subject at one diffusion time: it looks at them together."""
     material_scale: float | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from maquette_protocol.recipe import MaterialKind, Recipe, Subject
+from maquette_protocol.recipe import Guidance, MaterialKind, Recipe, Subject
 
 from maquette_backend.guidance.from_recipe import times_of, weighting_of
 from maquette_backend.guidance.guided import Distillation
 from maquette_backend.guidance.schedule import TimeSchedule
+from maquette_backend.guidance.weights import Weighting, clean_distance
 from maquette_backend.priors.prior import Settings
 from maquette_backend.refine.stage_settings import StageSettings
 
@@ -73,7 +74,7 @@ def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
             scale,
             asked.rescale,
             joint_weights=JOINT_WEIGHTS,
-            weighting=weighting_of(asked.geometry_weighting, asked.switch_at),
+            weighting=_geometry_weighting(asked, advice),
         ),
         views=recipe.stages.views_per_step,
         size=nearest_size(recipe.stages.render_size, advice.sizes),
@@ -84,6 +85,14 @@ def geometry_settings(recipe: Recipe, advice: Settings) -> StageSettings:
         scale_end=asked.geometry_scale_end,
         latent_share=asked.latent_normals,
     )
+
+
+def _geometry_weighting(asked: Guidance, advice: Settings) -> Weighting | None:
+    """The prior's advice is for plain SDS at its own times: a recipe that names others is taken at its word."""
+    plain = (asked.geometry_method or asked.method) == "sds" and asked.geometry_weighting == "method"
+    if plain and asked.geometry_times is None and advice.geometry_weighting == "clean_distance":
+        return clean_distance
+    return weighting_of(asked.geometry_weighting, asked.switch_at)
 
 
 def _normal_share(asked: float | None, advice: Settings) -> float:

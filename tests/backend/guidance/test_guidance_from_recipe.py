@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -135,6 +136,19 @@ def test_stages_take_what_the_recipe_says_and_else_the_priors_advice() -> None:
     assert plain.schedule == TimeSchedule(advice.appearance_time_start, advice.appearance_time_end)
     assert (plain.base_times, plain.base_emphasis) == ((0.9, 1.0), advice.overall_color_emphasis)
     assert (plain.distillation.weighting, plain.distillation.rescale, plain.image_loss) == (None, 0.5, 0.0)
+
+
+def test_a_priors_weighting_is_for_plain_sds_at_its_own_times() -> None:
+    advice = replace(plain_settings(modalities=("color",)), geometry_weighting="clean_distance")
+
+    def weighting(**asked: Any) -> weights.Weighting | None:
+        return geometry_settings(Recipe((), guidance=Guidance(**asked)), advice).distillation.weighting
+
+    assert weighting() is weighting(method="csd", geometry_method="sds") is weights.clean_distance
+    assert weighting(geometry_weighting="uniform") is weights.uniform
+    assert weighting(method="csd") is weighting(geometry_times=Times((0.5, 0.6))) is None
+    assert geometry_settings(Recipe(()), plain_settings(modalities=("color",))).distillation.weighting is None
+    assert appearance_settings(Recipe(()), advice).distillation.weighting is None
 
 
 def test_a_stages_loss_has_the_image_loss_on_top_where_it_is_asked_for() -> None:

@@ -44,8 +44,9 @@ class StarterPrior:
             geometry_scale=7.0,
             appearance_scale=3.0,
             material_scale=1.5,  # six pieces as they are shown: ΔE 13 to its own samples, 18 at 3
-            geometry_time_start=(0.5, 0.92),
-            geometry_time_end=(0.15, 0.45),
+            geometry_time_start=(0.7, 0.97),
+            geometry_time_end=(0.3, 0.7),
+            geometry_weighting="clean_distance",
             appearance_time_start=(0.5, 0.92),
             appearance_time_end=(0.2, 0.5),
             overall_color_times=(0.93, 0.99),
