@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
+from maquette_backend.appearance.seam_places import seam_places, texels_at
 from maquette_backend.appearance.seams import SharedEdges, bilinear, shared_edges
 from maquette_backend.appearance.uv_raster import owners_under_texels
 
@@ -19,8 +20,6 @@ _SWEEPS = 48
 """Of Jacobi's iteration: three reaches deep, where next to nothing is left."""
 _ROUNDS = 2
 """A look-up beside a seam reads four texels, of which one is set: the second round takes most of the rest."""
-_INSIDE = 0.5
-"""Texels: as near to the edge as a look-up reads its own island alone."""
 _SCALARS = 5
 """Channels of base colour, roughness, metallic."""
 
@@ -52,11 +51,9 @@ class _Seams:
     def __init__(self, edges: SharedEdges, corner_uvs: NDArray[np.floating], size: int) -> None:
         owner = owners_under_texels(corner_uvs, size)
         self.size = size
-        self.places = _places(edges, size)
+        self.places = seam_places(edges, size)
         """[2,N,2]: texture coordinates a little inside of either side"""
-        texel = np.floor(self.places * size).astype(int).clip(0, size - 1).reshape(-1, 2)
-        flat = texel[:, 1] * size + texel[:, 0]
-        at_seams, self._row = np.unique(flat, return_inverse=True)
+        at_seams, self._row = np.unique(texels_at(self.places, size).ravel(), return_inverse=True)
         self._band = _near(at_seams, size)
         self.texel = np.searchsorted(self._band, at_seams)
         """[K] texels at seams, as numbers of the band; ``_row`` tells of each place which one of them it is"""
@@ -81,19 +78,6 @@ class _Seams:
         whole = np.zeros((self.size * self.size, values.shape[1]), np.float32)
         whole[self._band] = field
         return whole.reshape(self.size, self.size, -1)
-
-
-def _places(edges: SharedEdges, size: int) -> NDArray[np.float64]:
-    """[2,N,2]: about two places a texel along every seam, on either side of it."""
-    ends, inwards = edges.ends[edges.seam], edges.inwards[edges.seam]
-    longest = np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=-1).max(1) * size
-    count = np.ceil(2 * longest).clip(1).astype(int)
-    which = np.arange(len(count)).repeat(count)
-    number = np.arange(count.sum()) - (count.cumsum() - count).repeat(count)
-    share = ((number + 0.5) / count[which])[:, None, None]
-    on_edge = ends[which, :, 0] * (1 - share) + ends[which, :, 1] * share  # [N,2,2]
-    away = inwards / np.linalg.norm(inwards, axis=-1, keepdims=True) * (_INSIDE / size)
-    return (on_edge + away[which]).swapaxes(0, 1)
 
 
 def _near(texels: NDArray[np.int64], size: int) -> NDArray[np.int64]:

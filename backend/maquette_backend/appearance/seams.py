@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from maquette_backend.appearance.leans import Leans
 from maquette_backend.appearance.uv_raster import coverage
 
 _PLACES = np.array([1.0, 3.0])
@@ -95,9 +96,11 @@ def seam_report(
     samples: int = 5,
     texels: float = 1.0,
     chosen: NDArray[np.bool_] | None = None,
+    leans: Leans | None = None,
 ) -> SeamReport:
     """Steps of ``texture`` [S,S,C] (row 0 at v = 0) at mip level ``mip``, at ``samples`` places along each seam, over twice
-    ``texels`` of that level on the side where they are larger. ``chosen`` [E]: only these edges.
+    ``texels`` of that level on the side where they are larger. ``chosen`` [E]: only these edges. ``leans``: of a normal map
+    [S,S,3] (0..255), whose values on two sides of a seam are of different frames; then steps are of what it adds, in space.
 
     Raises ``ValueError`` where no seam has room beside it.
     """
@@ -110,11 +113,17 @@ def seam_report(
     on_edge = ends[:, :, 0] * (1 - share) + ends[:, :, 1] * share  # [E,2,samples,2]
     away = (edges.inwards[taken] * half_step[:, None, None])[:, :, None, None] * _PLACES[:, None]
     places = on_edge[:, :, :, None] + away  # [E,2,samples,places,2]
-    room = _inside(places, edges, taken, len(texture))
+    below = _below(places, edges, len(texture))
+    own = edges.island[edges.sides[taken]][:, :, None, None]
+    room = ((below >= 0) & (edges.island[below] == own)).all((1, 3))
     weight = room * edges.length[taken][:, None]
     if not weight.any():
         raise ValueError("a step across seams needs seams with room beside them for four points")
-    colors = bilinear(image, places.reshape(-1, 2)).reshape(*places.shape[:-1], -1)
+    colors = bilinear(image, places.reshape(-1, 2))
+    if leans is not None:
+        which = below.ravel().clip(0)
+        colors = leans.of(colors, which, _weights(edges.corner_uvs[which].astype(np.float64), places.reshape(-1, 2)))
+    colors = colors.reshape(*places.shape[:-1], -1)
     across = np.abs(colors[:, 0, :, 0] - colors[:, 1, :, 0]).mean(-1)
     inside = np.abs(colors[..., 0, :] - colors[..., 1, :]).mean((1, -1))
     total = weight.sum()
@@ -155,15 +164,21 @@ def _islands(count: int, joined: NDArray[np.int64]) -> NDArray[np.int32]:
     return np.asarray(sparse.csgraph.connected_components(graph, directed=False)[1], np.int32)
 
 
-def _inside(
-    places: NDArray[np.float64], edges: SharedEdges, taken: NDArray[np.bool_], size: int
-) -> NDArray[np.bool_]:
-    """[E,samples]: whether all points [E,2,samples,places,2] lie on the island of their side."""
+def _below(places: NDArray[np.float64], edges: SharedEdges, size: int) -> NDArray[np.int32]:
+    """The triangle under each of ``places`` [...,2]; −1: none."""
     _, owner = coverage(edges.corner_uvs, size)
     texel = np.floor(places * size).astype(int).clip(0, size - 1)
-    below = owner[texel[..., 1], texel[..., 0]]
-    own = edges.island[edges.sides[taken]][:, :, None, None]
-    return ((below >= 0) & (edges.island[below] == own)).all((1, 3))
+    return owner[texel[..., 1], texel[..., 0]]
+
+
+def _weights(corners: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Barycentric [P,3] of ``places`` [P,2] in triangles with UVs ``corners`` [P,3,2]."""
+    one, two, to = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], places - corners[:, 0]
+    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    area = np.where(np.abs(area) < 1e-20, np.inf, area)
+    second = (to[:, 0] * two[:, 1] - to[:, 1] * two[:, 0]) / area
+    third = (one[:, 0] * to[:, 1] - one[:, 1] * to[:, 0]) / area
+    return np.stack([1 - second - third, second, third], -1).clip(0, 1)
 
 
 def bilinear(image: NDArray[np.floating], uv: NDArray[np.float64]) -> NDArray[np.float64]:

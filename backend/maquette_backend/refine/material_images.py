@@ -12,8 +12,8 @@ from maquette_backend.appearance.material_maps import SurfaceImages, linear_texe
 from maquette_backend.refine.canvas import Canvas
 from maquette_backend.refine.images import Maps, finished
 from maquette_backend.refine.material_skin import MaterialSkin
+from maquette_backend.refine.unseen import faded
 
-_FLAT = np.array([128, 128, 255], np.uint8)
 _CHUNK = 1 << 17
 Bytes = NDArray[np.uint8]
 
@@ -72,7 +72,7 @@ def finished_maps(canvas: Canvas, images: SurfaceImages, seen: NDArray[np.bool_]
         base = np.clip(base.astype(np.int16), start - reach, start + reach).clip(0, 255).astype(np.uint8)
     normal = images.normal[covered]
     if given.normal is None:
-        normal = np.where((seen & (canvas.share > 0))[:, None], normal, _FLAT)
+        normal = faded(normal, canvas.texels, seen & (canvas.share > 0))
     everything = np.ones_like(seen)
     return Maps(
         finished(canvas, base[covered], given.base_color, seen),

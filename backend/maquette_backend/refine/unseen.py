@@ -12,10 +12,14 @@ from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
+from maquette_backend.appearance.leans import Leans
 from maquette_backend.refine.texel_map import APART, TexelMap, parts_of
+from maquette_backend.refine.unseen_joined import joined
 from maquette_backend.render.cameras import Cameras, to_clip
 from maquette_backend.render.rasterizer import Rasterizer
 
+FLAT = np.array([128, 128, 255], np.uint8)
+"""A normal map's value where nothing leans."""
 DEPTH_SIDE_PX = 256
 NEAR, FAR = 0.05, 50.0
 TOLERANCE = 0.012
@@ -93,7 +97,8 @@ def seen_texels(
 def filled(values: NDArray[np.uint8], texels: TexelMap, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """``values`` u1 [P,C] with those that are not ``known`` [P] replaced by a smooth continuation over the surface.
 
-    Laplace's equation on a graph of points spread evenly over the surface, so no new value is outside those around it.
+    Laplace's equation on a graph of points spread evenly over the surface, so no new value is outside those around it; then
+    the texels between the points are brought together with what is known beside them, across UV seams too.
     Where nothing is known, or nothing is missing, they stay as they are.
     """
     if known.all() or not known.any():
@@ -113,9 +118,25 @@ def filled(values: NDArray[np.uint8], texels: TexelMap, known: NDArray[np.bool_]
     )
     weight = 1 / (distance**2 + 1e-10)
     mixed = (solved[near] * (weight / weight.sum(1, keepdims=True))[..., None]).sum(1)
-    result = values.copy()
-    result[missing] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-    return result
+    result = values.astype(np.float64)
+    result[missing] = mixed
+    spacing = float(np.sqrt(len(texels.points) / len(nodes)))
+    return np.clip(np.round(joined(result, texels, known, spacing)), 0, 255).astype(np.uint8)
+
+
+def faded(normals: NDArray[np.uint8], texels: TexelMap, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A normal map's values u1 [P,3] with those that are not ``known`` [P] flat, but near what is known, which fades out."""
+    flat = np.where(known[:, None], normals, FLAT)
+    if known.all() or not known.any():
+        return flat
+    mesh = texels.mesh
+    assert mesh.corner_uvs is not None
+    frames = Leans(mesh.positions, mesh.triangles, mesh.corner_uvs)
+    leans = frames.of(normals, texels.triangles, texels.weights)
+    leans = joined(np.where(known[:, None], leans, 0), texels, known, spacing=0)
+    near = np.flatnonzero(~known & (np.abs(leans).max(1) > 1 / 255))
+    flat[near] = frames.stored(leans[near], texels.triangles[near], texels.weights[near])
+    return flat
 
 
 def _spread(texels: TexelMap) -> NDArray[np.float64]:
