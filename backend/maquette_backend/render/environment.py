@@ -53,7 +53,7 @@ class Environment:
         return octahedral.look_up(self.irradiance, self._turned(normals)) * self.strength
 
     def specular(self, directions: Tensor, roughness: Tensor) -> Tensor:
-        """Mean radiance [P,3] over the lobe of ``roughness`` [P,1] around ``directions`` [P,3]; differentiable in both."""
+        """Mean radiance [P,3] over the lobe of ``roughness`` [P,1] around ``directions`` [P,3] of any length; differentiable in both."""
         level = prefilter.level_of(roughness[:, 0])
         return octahedral.look_up_levels(self.prefiltered, self._turned(directions), level) * self.strength
 

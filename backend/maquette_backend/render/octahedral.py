@@ -70,12 +70,14 @@ def look_up(padded_map: Tensor, directions: Tensor) -> Tensor:
 
 
 def look_up_levels(padded_maps: Tensor, directions: Tensor, level: Tensor) -> Tensor:
-    """Trilinear values [P,C] of padded maps [C,L,S+2,S+2] in ``directions`` [P,3] at levels [P], 0..L−1."""
+    """Trilinear values [P,C] of padded maps [C,L,S+2,S+2] in ``directions`` [P,3] at levels [P], 0..L−1.
+
+    Two bilinear look-ups in the levels as one tall map: torch's own trilinear one takes several times as long on a processor.
+    """
     levels, size = padded_maps.shape[1], padded_maps.shape[-1] - 2
     where = square_from_direction(directions) * (size / (size + 2))
-    depth = (level + 0.5) * (2 / levels) - 1
-    where = torch.cat([where, depth[:, None]], 1)
-    values = functional.grid_sample(
-        padded_maps[None], where[None, None, None], mode="bilinear", padding_mode="border", align_corners=False
-    )
-    return values[0, :, 0, 0].T
+    low = level.detach().floor().clamp(0, max(levels - 2, 0))
+    row = where[:, 1] / levels + (2 * low + 1) * (1 / levels) - 1
+    places = torch.stack([where[:, 0].expand(2, -1), torch.stack([row, row + 2 / levels])], -1)
+    values = functional.grid_sample(padded_maps.flatten(1, 2)[None], places[None], mode="bilinear", align_corners=False)
+    return torch.lerp(values[0, :, 0], values[0, :, 1], level - low).T

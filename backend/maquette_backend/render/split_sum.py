@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from maquette_backend.render import brdf_table
@@ -92,9 +91,7 @@ def shade(material: SurfaceMaterial, normals: Tensor, view_directions: Tensor, e
     terms = Reflectances.of(material, cosine.clamp(min=0))
     mirror = 2 * cosine * normals - view_directions
     light = [
-        environment.specular(
-            functional.normalize(mirror + share * (normals - mirror), dim=1, eps=1e-6), terms.entry.width
-        )
+        environment.specular(mirror + share * (normals - mirror), terms.entry.width)
         for share in (terms.entry.near, terms.entry.far)
     ]
     return terms.matt * environment.diffuse(normals) + terms.glossy * (0.5 * (light[0] + light[1]))
