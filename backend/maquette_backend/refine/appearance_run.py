@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -152,7 +153,7 @@ class AppearanceRun(ABC):
             subject.negative_prompt,
             recipe.guidance.view_dependent_prompts,
             distiller or Sds(),
-            voices_of(recipe, distiller, "appearance"),
+            voices_of(recipe, distiller, partial(appearance_settings, material=subject.material)),
             self.studio.company.controls,
         )
         return Stand(scene, lay_out([self.canvas.standing()]), (paint,), self.veil, prepare, penalty)

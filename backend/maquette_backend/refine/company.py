@@ -15,9 +15,9 @@ from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.from_recipe import Part, check_further_fits, check_guidance_fits, distiller_of
 from maquette_backend.guidance.several import Several, Voice
 from maquette_backend.priors.control import ControlNet, HearsControls
-from maquette_backend.priors.prior import Prior
+from maquette_backend.priors.prior import Prior, Settings
 from maquette_backend.refine.hints import Controlled
-from maquette_backend.refine.plan import appearance_settings, geometry_settings
+from maquette_backend.refine.stage_settings import StageSettings
 from maquette_backend.refine.viewpoints import check_views
 from maquette_backend.refine.voices import Voices
 
@@ -107,12 +107,12 @@ def distilling(recipe: Recipe, company: Company, part: Part, prompt: str) -> Ite
         yield distiller if plain else Several(distiller, recipe.prior_weight, tuple(voices))
 
 
-def voices_of(recipe: Recipe, distiller: Distiller | None, part: Part) -> Voices:
-    """The further priors in a stage that ``distiller`` of ``distilling`` guides, with the settings of each."""
+def voices_of(recipe: Recipe, distiller: Distiller | None, settings: Callable[[Recipe, Settings], StageSettings]) -> Voices:
+    """The further priors in a stage that ``distiller`` of ``distilling`` guides, each with what ``settings`` makes of what it
+    is asked for and what it advises: the same that makes the stage's own."""
     if not isinstance(distiller, Several):
         return Voices()
     asked = {one.name: own_recipe(recipe, one) for one in recipe.further_priors}
-    settings = geometry_settings if part == "geometry" else appearance_settings
     return Voices(
         distiller.further, {one.name: settings(asked[one.name], one.prior.settings) for one in distiller.further}
     )

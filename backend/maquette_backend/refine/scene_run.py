@@ -109,7 +109,7 @@ def scene_stand(
         ", ".join(dict.fromkeys(one.negative_prompt for one in recipe.subjects if one.negative_prompt)),
         recipe.guidance.view_dependent_prompts,
         distiller or Sds(),
-        voices_of(recipe, distiller, "appearance"),
+        voices_of(recipe, distiller, scene_settings),
         studio.company.controls,
     )
     return Stand(scene, lay_out(objects), tuple(paints), prepare=light.prepare)

@@ -139,7 +139,7 @@ class ShapeRun:
             subject.negative_prompt,
             self.recipe.guidance.view_dependent_prompts,
             distiller,
-            voices_of(self.recipe, distiller, "geometry"),
+            voices_of(self.recipe, distiller, geometry_settings),
         )
 
         def one(number: int) -> float:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from job_in_memory import Events, Shelf, Store, equal, run
+from maquette_backend.guidance.guided import Guided, Question
+from maquette_backend.guidance.sds import Sds
 from maquette_backend.priors.keep import LastPrior
 from maquette_backend.priors.prior import Prior
+from maquette_backend.refine.company import Company, distilling, voices_of
 from maquette_backend.refine.events import Wish
 from maquette_backend.refine.job import refine_job
+from maquette_backend.refine.plan import appearance_settings, scene_settings
 from maquette_protocol.errors import ErrorCode, MaquetteError
-from maquette_protocol.recipe import FurtherPrior, Guidance, Recipe, Stages, Subject
+from maquette_protocol.recipe import FurtherPrior, Guidance, MaterialKind, Recipe, Stages, Subject
 from refine_shapes import box_uvs, grid_box
 from test_refine_guidance import Closed, SmallPrior, traces
 
@@ -209,3 +214,46 @@ def test_the_scale_of_each_step_lies_on_the_line(subject: Subject, shelf: Shelf)
     assert at_stage(looks, 0.5)[1].scale == 6.0
     early = at_stage(looks, 0.1)[1].scale
     assert early == pytest.approx(3.6 * advice.overall_color_emphasis), "the overall colour's emphasis goes on top"
+
+
+def test_a_further_prior_is_guided_in_a_stage_as_it_advises_for_what_is_painted(subject: Subject) -> None:
+    """Full materials by ``material_scale``, also with all together; what the recipe asks of it goes before."""
+    advice = replace(Other().settings, appearance_scale=4.0, material_scale=1.25)
+    other = Other()
+    other.settings = advice
+    full = replace(subject, material="pbr")
+
+    def scales(one: Subject, further: FurtherPrior) -> list[float]:
+        recipe = job(one, GUIDANCE, 1.0, further)
+        company = Company(Large(), ((further, other),))
+        with distilling(recipe, company, "appearance", "") as distiller:
+            own = partial(appearance_settings, material=one.material)
+            heard = [voices_of(recipe, distiller, settings) for settings in (own, scene_settings)]
+        assert heard[1].settings["other"].base_share == 0, "what all are made of is settled"
+        return [voices.settings["other"].distillation.scale for voices in heard]
+
+    assert scales(full, FurtherPrior("other")) == [1.25, 1.25]
+    assert scales(subject, FurtherPrior("other")) == [4.0, 4.0]
+    assert scales(full, FurtherPrior("other", appearance_scale=2.0)) == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(("material", "scale"), [("color", 4.0), ("pbr", 1.25)])
+def test_a_job_asks_a_further_prior_at_the_scale_of_what_is_painted(
+    material: MaterialKind, scale: float, subject: Subject, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    other = Other()
+    other.settings = replace(other.settings, appearance_scale=4.0, material_scale=1.25, overall_color_emphasis=1.0)
+    guide = Sds.guide
+
+    def noted(self: Sds, question: Question) -> Guided:
+        if question.prior is other:
+            asked.append(question.settings.scale)
+        return guide(self, question)
+
+    monkeypatch.setattr(Sds, "guide", noted)
+    priors = {"large": Large(), "other": other}
+    painted = replace(subject, mode="texture_only", material=material)
+    run(job(painted, GUIDANCE, 1.0, FurtherPrior("other")), shelf, priors=lambda name: priors[name])
+    assert min(asked) == scale
+    assert asked[-1] == scale, "the overall colour's emphasis is over"
