@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 
@@ -12,12 +13,18 @@ from maquette_backend.refine.events import CheckpointStore, Origin, RefinedSubje
 
 EVERY_SECS = 20.0
 """Between checkpoints while a stage runs: at most this much work is lost."""
+FORMAT = "2"
+"""Of what stages keep. 1, which had no mark: maps held albedo as light, not as sRGB."""
+_LOG = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[np.generic]]
 _IMAGES = ("base_color", "roughness", "metallic", "normal")
 
 
 class JobMemory:
-    """The newest checkpoint, kept in two parts: results under ``done/<subject>/…``, the stage under ``stage/…``."""
+    """The newest checkpoint, kept in two parts: results under ``done/<subject>/…``, the stage under ``stage/…``.
+
+    Of a checkpoint in another format only results are kept: a stage would go on from arrays that mean something else.
+    """
 
     def __init__(self, store: CheckpointStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -25,6 +32,10 @@ class JobMemory:
         self._saved_at = now()
         found = store.load()
         self._arrays, self._about = found if found is not None else ({}, {})
+        if found is not None and self._about.get("format") != FORMAT:
+            _LOG.warning("the checkpoint is another version's: what is finished is kept, the rest of the job begins again")
+            self._drop("stage")
+            self._drop("held")
 
     def finished(self, subject_id: str) -> RefinedSubject | None:
         """A subject's result from before, or None."""
@@ -104,6 +115,7 @@ class JobMemory:
         self._about = {key: value for key, value in self._about.items() if not key.startswith(f"{prefix}/")}
 
     def _save(self) -> None:
+        self._about["format"] = FORMAT
         self._store.save(self._arrays, self._about)
         self._saved_at = self._now()
 

@@ -79,6 +79,29 @@ def test_a_stage_is_forgotten_when_its_subject_is_done_or_another_stage_runs() -
     assert bare.same_topology
 
 
+@pytest.mark.parametrize("mark", [None, "1", "999"])
+def test_of_another_versions_checkpoint_only_results_are_kept(mark: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Before formats were marked, maps held their albedo as light: gone on with, it would come out as another colour."""
+    store = Store()
+    memory = JobMemory(store)
+    memory.finish(result("a"))
+    memory.hold("b/volume", {"skin/base": np.ones(2, np.float32)})
+    memory.keep_stage("maps:b", 7, {"skin/texels": np.ones(3, np.float32)})
+    assert store.kept is not None
+    del store.kept[1]["format"]
+    if mark is not None:
+        store.kept[1]["format"] = mark
+    again = JobMemory(store)
+    assert again.stage("maps:b") is None
+    assert again.held("b/volume") is None
+    kept = again.finished("a")
+    assert kept is not None
+    assert equal(kept, result("a"))
+    assert "begins again" in caplog.text
+    again.keep_stage("maps:b", 1, {"skin/texels": np.zeros(3, np.float32)})
+    assert JobMemory(store).stage("maps:b") is not None, "what was written anew is gone on with"
+
+
 def test_checkpoints_are_due_every_so_often_and_after_each_save() -> None:
     clock = Clock()
     memory = JobMemory(Store(), clock)
