@@ -60,6 +60,9 @@ class _Events:
     def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
         return None
 
+    def notice(self, sentence: str) -> None:
+        return None
+
     def progress(self, progress: Progress) -> None:
         if progress.stage == self.stage:
             self.times.append(time.perf_counter())

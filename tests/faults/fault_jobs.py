@@ -80,6 +80,14 @@ def burn_all_cores(recipe, read, events, checkpoints, priors) -> None:
             list(pool.map(lambda _: matrix @ matrix, range(64)))
 
 
+def give_notice(recipe, read, events, checkpoints, priors) -> None:
+    """Says more than is kept, and some of it twice; then works as ``count_steps`` does."""
+    for number in range(12):
+        events.notice(f"Notice {number}." + "x" * 300)
+        events.notice("Out of memory: it takes longer now.")
+    count_steps(recipe, read, events, checkpoints, priors)
+
+
 def read_prompts(recipe, read, events, checkpoints, priors) -> None:
     """Tells what a prior made of the prompts, then works as ``count_steps`` does."""
     subject_id = recipe.subjects[0].subject_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fault_harness import POSITIONS, TRIANGLES, Client, backend, client, tetrahedron
-from maquette_protocol.limits import MAX_NAME_CHARS
+from maquette_protocol.limits import MAX_NAME_CHARS, MAX_NOTICE_CHARS, MAX_NOTICES
 from maquette_protocol.messages import JobStatus, PromptReading
 from maquette_protocol.session import JobChanged
 
@@ -48,6 +48,27 @@ def test_who_attaches_later_is_told_too_also_when_the_job_has_long_ended(tmp_pat
             status = third.answer(third.session.attach(job_id))
             assert isinstance(status, JobStatus)
             assert (status.state, status.readings) == ("finished", (READING,))
+
+
+def test_notices_come_while_the_job_runs_and_stay_with_it(tmp_path):
+    """The newest of them, each once and cut to its length, for whoever attaches."""
+    expected = [*(f"Notice {number}." + "x" * 300 for number in range(12 - MAX_NOTICES + 1, 12)), "Out of memory: it takes longer now."]
+    expected = tuple(sentence[:MAX_NOTICE_CHARS] for sentence in expected)
+    with backend(tmp_path / "home", "--entry", "fault_jobs:give_notice") as gateway:
+        with client(gateway.connection) as first:
+            first.upload(POSITIONS, TRIANGLES)
+            job_id = first.submit(tetrahedron(150))
+            first.wait(
+                lambda event: isinstance(event, JobChanged) and event.status.notices == expected and event.status.state == "running",
+                15.0,
+            )
+            first.progressed(job_id, 1)  # the job went on
+            done = first.ended(job_id)
+            assert (done.state, done.notices) == ("finished", expected)
+        with client(gateway.connection) as second:
+            status = second.answer(second.session.attach(job_id))
+            assert isinstance(status, JobStatus)
+            assert status.notices == expected
 
 
 def test_a_killed_backend_tells_again_when_the_job_resumes(tmp_path):

@@ -134,6 +134,9 @@ class _Quiet:
     def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
         """Nobody listens."""
 
+    def notice(self, sentence: str) -> None:
+        """It is in the log."""
+
     def progress(self, progress: Progress) -> None:
         """Nobody waits."""
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from maquette_protocol.errors import MaquetteError
-from maquette_protocol.presets import preset_names
 
 from ..server.keys import ClientKeys
 from .models_command import add_models, models_folder
+from .recipe_flags import add_recipe_flags, with_flags
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     refine.add_argument("recipe", type=Path, help="recipe as JSON")
     refine.add_argument("--blobs", type=Path, required=True, help="folder of arrays, each named by its SHA-256")
     refine.add_argument("--out", type=Path, required=True, help="folder for the .glb and .png files")
-    refine.add_argument("--preset", choices=preset_names(), help="guidance and lengths in place of the recipe's own")
+    add_recipe_flags(refine)
 
     _command(
         commands, "doctor", "say what this machine has for the work, and what to do about what is missing", _doctor
@@ -78,7 +78,8 @@ def _serve(chosen: argparse.Namespace) -> int:
 def _refine(chosen: argparse.Namespace) -> int:
     from .refine_command import refine_recipe
 
-    return refine_recipe(chosen.recipe, chosen.blobs, chosen.out, models_folder(chosen.home), chosen.preset)
+    models = models_folder(chosen.home)
+    return refine_recipe(chosen.recipe, chosen.blobs, chosen.out, models, lambda saved: with_flags(saved, chosen))
 
 
 def _doctor(chosen: argparse.Namespace) -> int:

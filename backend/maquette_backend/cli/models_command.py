@@ -13,7 +13,9 @@ from maquette_protocol.errors import MaquetteError
 from ..priors.catalogue import BUILT_IN
 from ..priors.control_folder import is_control
 from ..priors.hub import download, forget
+from ..priors.other_vae import with_vae
 from ..priors.registry import (
+    COMPILERS,
     Model,
     Shows,
     describe,
@@ -40,6 +42,13 @@ def add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add.add_argument("--revision", help="with --hub: the commit, 40 hex digits")
     add.add_argument("--variant", choices=["fp16"], help="with --hub: fetch only these weights")
     add.add_argument("--lora", action="append", default=[], metavar="FILE[=SCALE]", help="a LoRA to fold in")
+    add.add_argument("--vae", type=Path, metavar="FOLDER", help="another autoencoder in place of its own: a tiny one, for a first look")
+    add.add_argument(
+        "--compile",
+        choices=COMPILERS,
+        metavar="BACKEND",
+        help="run its network through torch.compile: inductor, or another backend; slow at first, quicker after",
+    )
     add.add_argument(
         "--control", choices=get_args(Shows), help="the folder is a ControlNet that is shown pictures of this kind"
     )
@@ -101,8 +110,14 @@ def _add(chosen: argparse.Namespace) -> int:
     if chosen.control is not None and loras:
         sys.stderr.write("maquette: --lora is for whole models, and not for a ControlNet\n")
         return 2
+    if chosen.control is not None and (chosen.compile or chosen.vae):
+        sys.stderr.write("maquette: --compile and --vae are for whole models, and not for a ControlNet\n")
+        return 2
+    if chosen.vae is not None:
+        folder = with_vae(models, chosen.name, folder, chosen.vae)
+        source += f", with the VAE of {chosen.vae.name}"
     described = describe_control(chosen.name, folder, chosen.control, source) if chosen.control else None
-    model = described or describe(chosen.name, folder, source, loras)
+    model = described or describe(chosen.name, folder, source, loras, chosen.compile or "")
     register(models, model)
     _say(f"{model.name}  {model.family}, {gigabytes(model.size)}, {len(model.files)} files, {model.identity}")
     return 0
@@ -113,6 +128,7 @@ def _list(chosen: argparse.Namespace) -> int:
         _say(f"{name}  shipped with the backend")
     for model in read_registry(models_folder(chosen.home)).values():
         loras = f", {len(model.loras)} LoRA" if model.loras else ""
+        loras += f", compiled by {model.compiler}" if model.compiler else ""
         shows = f" ({model.shows})" if model.shows else ""
         _say(f"{model.name}  {model.family}{shows}, {gigabytes(model.size)}{loras}, {model.source}: {model.folder}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from maquette_protocol.arrays import Array, array_from
 from maquette_protocol.checks import check_recipe
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from maquette_protocol.messages import PromptReading
-from maquette_protocol.presets import PresetName, with_preset
 from maquette_protocol.readings import sentences
 from maquette_protocol.recipe import ArrayRef, Recipe
 from maquette_protocol.recipe_text import recipe_from_json
@@ -41,6 +41,9 @@ class DiskEvents:
     def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
         for line in sentences(readings, self._recipe):
             sys.stderr.write(f"\r{line}\n")
+
+    def notice(self, sentence: str) -> None:
+        sys.stderr.write(f"\r{sentence}\n")
 
     def progress(self, progress: Progress) -> None:
         line = f"{progress.step}/{progress.steps} {progress.stage} {self._names.get(progress.subject_id, '')}"
@@ -71,18 +74,17 @@ class DiskEvents:
 
 
 def refine_recipe(
-    recipe_path: Path, blobs: Path, out: Path, models: Path, preset: PresetName | None = None
+    recipe_path: Path, blobs: Path, out: Path, models: Path, change: Callable[[Recipe], Recipe] = lambda saved: saved
 ) -> int:
     """Refine every subject of a recipe; a run that was interrupted goes on where it was.
 
-    ``models``: the folder of the home where registered models are listed. ``preset``: takes the place of the recipe's
-    guidance and lengths.
+    ``models``: the folder of the home where registered models are listed. ``change``: makes the recipe that is run of
+    the saved one.
 
     Raises:
         MaquetteError: the recipe or a blob is not usable.
     """
-    recipe = recipe_from_json(recipe_path.read_text())
-    recipe = with_preset(recipe, preset) if preset else recipe
+    recipe = change(recipe_from_json(recipe_path.read_text()))
     check_recipe(recipe, prior_names(models), control_names(models))
     out.mkdir(parents=True, exist_ok=True)
     events = DiskEvents(recipe, out)

@@ -65,7 +65,7 @@ class Family:
 
 
 _UNET = Part("unet", ((_DIFFUSERS, "UNet2DConditionModel"),), _NETWORK)
-_VAE = Part("vae", ((_DIFFUSERS, "AutoencoderKL"), (_DIFFUSERS, "AutoencoderTiny")), _NETWORK)
+VAE = Part("vae", ((_DIFFUSERS, "AutoencoderKL"), (_DIFFUSERS, "AutoencoderTiny")), _NETWORK)
 _CLIP = ((_TRANSFORMERS, "CLIPTextModel"),)
 _PROJECTED = ((_TRANSFORMERS, "CLIPTextModelWithProjection"),)
 _T5 = ((_TRANSFORMERS, "T5EncoderModel"),)
@@ -74,7 +74,7 @@ STABLE_DIFFUSION = Family(
     "stable-diffusion",
     "StableDiffusionPipeline",
     "unet",
-    (_UNET, _VAE, Part("text_encoder", _CLIP, _ENCODER)),
+    (_UNET, VAE, Part("text_encoder", _CLIP, _ENCODER)),
     DISCRETE,
 )
 MULTI_VIEW = Family("multi-view", "StableDiffusionPipeline", "unet", STABLE_DIFFUSION.parts, DISCRETE)
@@ -83,7 +83,7 @@ STABLE_DIFFUSION_XL = Family(
     "stable-diffusion-xl",
     "StableDiffusionXLPipeline",
     "unet",
-    (_UNET, _VAE, Part("text_encoder", _CLIP, _ENCODER), Part("text_encoder_2", _PROJECTED, _ENCODER)),
+    (_UNET, VAE, Part("text_encoder", _CLIP, _ENCODER), Part("text_encoder_2", _PROJECTED, _ENCODER)),
     DISCRETE,
 )
 STABLE_DIFFUSION_3 = Family(
@@ -92,7 +92,7 @@ STABLE_DIFFUSION_3 = Family(
     "transformer",
     (
         Part("transformer", ((_DIFFUSERS, "SD3Transformer2DModel"),), _NETWORK),
-        _VAE,
+        VAE,
         Part("text_encoder", _PROJECTED, _ENCODER),
         Part("text_encoder_2", _PROJECTED, _ENCODER),
         Part("text_encoder_3", _T5, _ENCODER, optional=True),

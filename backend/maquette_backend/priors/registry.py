@@ -30,6 +30,8 @@ CONTROL_NET = "controlnet"
 """The family of models that are no priors."""
 Shows = Literal["depth", "normal"]
 """What a ControlNet's pictures are of: nothing in its folder says so, the owner does."""
+COMPILERS = ("inductor", "cudagraphs", "aot_eager", "eager")
+"""Backends of ``torch.compile``; the first is the one to use, the last two compile next to nothing and show what is wrong."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _HASH_CHUNK = 1 << 20
 
@@ -66,6 +68,8 @@ class Model:
     loras: tuple[Lora, ...] = ()
     shows: Shows | None = None
     """Of a ControlNet alone."""
+    compiler: str = ""
+    """The backend of ``torch.compile`` that its network runs through; empty: none."""
 
     @property
     def size(self) -> int:
@@ -78,6 +82,7 @@ class Model:
         lines = [f"{file.path} {file.sha256}" for file in sorted(self.files, key=lambda one: one.path)]
         lines += [f"lora {lora.file.sha256} {lora.scale!r}" for lora in self.loras]
         lines += [f"shows {self.shows}"] if self.shows else []
+        lines += [f"compiler {self.compiler}"] if self.compiler else []
         return f"{self.name}:{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
 
     def _all(self) -> tuple[FileRecord, ...]:
@@ -115,17 +120,24 @@ def read_registry(models: Path) -> dict[str, Model]:
         raise MaquetteError(ErrorCode.INTERNAL, text, "Delete it and register the models again.") from error
 
 
-def describe(name: str, folder: Path, source: str = "local folder", loras: tuple[tuple[Path, float], ...] = ()) -> Model:
-    """Look at a folder and hash everything in it that will be read. Changes nothing.
+def describe(
+    name: str,
+    folder: Path,
+    source: str = "local folder",
+    loras: tuple[tuple[Path, float], ...] = (),
+    compiler: str = "",
+) -> Model:
+    """Look at a folder and hash everything in it that will be read. Changes nothing. ``compiler``: one of ``COMPILERS``, or
+    empty.
 
     Raises:
         MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder or LoRA that can't be used.
     """
-    _check_name(name)
+    check_name(name)
     folder = folder.expanduser().resolve()
     found = inspect_folder(folder)
     loaded = tuple(_lora(path, scale) for path, scale in loras)
-    return Model(name, found.family.name, folder, source, _records(folder, found.files), loaded)
+    return Model(name, found.family.name, folder, source, _records(folder, found.files), loaded, compiler=compiler)
 
 
 def describe_control(name: str, folder: Path, shows: Shows, source: str = "local folder") -> Model:
@@ -134,7 +146,7 @@ def describe_control(name: str, folder: Path, shows: Shows, source: str = "local
     Raises:
         MaquetteError: INVALID_RECIPE for a bad name; UNKNOWN_PRIOR for a folder that can't be used.
     """
-    _check_name(name)
+    check_name(name)
     folder = folder.expanduser().resolve()
     return Model(name, CONTROL_NET, folder, source, _records(folder, inspect_control(folder).files), shows=shows)
 
@@ -144,7 +156,8 @@ def inspect(model: Model) -> None:
     (inspect_control if model.shows else inspect_folder)(model.folder)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises MaquetteError INVALID_RECIPE for what no model can be called."""
     if not _NAME.fullmatch(name) or name in BUILT_IN:
         text = f"“{name}” can't be a model's name."
         remedy = f"Use a to z, digits, dots, dashes and underscores, at most 63, and not “{'” or “'.join(BUILT_IN)}”."
@@ -227,7 +240,10 @@ def _model(name: str, plain: dict[str, Any]) -> Model:
     shows = plain.get("shows")
     if shows is not None and shows not in get_args(Shows):
         raise ValueError(f"“{name}” shows {shows}")
-    return Model(name, str(plain["family"]), Path(plain["folder"]), str(plain["source"]), files, loras, shows)
+    compiler = str(plain.get("compiler", ""))
+    if compiler and compiler not in COMPILERS:
+        raise ValueError(f"“{name}” is compiled by {compiler}")
+    return Model(name, str(plain["family"]), Path(plain["folder"]), str(plain["source"]), files, loras, shows, compiler)
 
 
 def _write(models: Path, known: dict[str, Model]) -> None:

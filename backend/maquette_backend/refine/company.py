@@ -15,6 +15,7 @@ from maquette_backend.guidance.distiller import Distiller
 from maquette_backend.guidance.from_recipe import Part, check_further_fits, check_guidance_fits, distiller_of
 from maquette_backend.guidance.several import Several, Voice
 from maquette_backend.priors.control import ControlNet, HearsControls
+from maquette_backend.priors.notices import GivesWay
 from maquette_backend.priors.prior import Prior, Settings
 from maquette_backend.refine.hints import Controlled
 from maquette_backend.refine.stage_settings import StageSettings
@@ -50,11 +51,26 @@ class LoadsControls(Protocol):
 
 @dataclass(frozen=True)
 class Company:
-    """The recipe's own prior, and those that are asked besides."""
+    """The recipe's own prior, and those that are asked besides. Implements ``GivesWay`` by those that do."""
 
     prior: Prior
     further: tuple[tuple[FurtherPrior, Prior], ...] = ()
     controls: tuple[Controlled, ...] = ()
+
+    @property
+    def speakers(self) -> tuple[object, ...]:
+        """All that may have something to tell."""
+        return (self.prior, *(prior for _, prior in self.further), *(one.control for one in self.controls))
+
+    @property
+    def can_give_way(self) -> bool:
+        return bool(self._yielding())
+
+    def give_way(self) -> None:
+        self._yielding()[0].give_way()
+
+    def _yielding(self) -> list[GivesWay]:
+        return [one for one in self.speakers if isinstance(one, GivesWay) and one.can_give_way]
 
 
 def gather(recipe: Recipe, priors: Callable[[str], Prior]) -> Company:

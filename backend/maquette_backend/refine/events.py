@@ -78,6 +78,10 @@ class JobEvents(Protocol):
         """What the prior makes of the prompts; told once, as soon as it is loaded, where it makes anything of them."""
         ...
 
+    def notice(self, sentence: str) -> None:
+        """What was changed so that the job could go on: less memory for more time, a wider type. For the artist."""
+        ...
+
     def progress(self, progress: Progress) -> None: ...
     def preview_wanted(self) -> bool:
         """False while nobody would see a preview: then none is computed."""

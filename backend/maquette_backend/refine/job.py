@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from maquette_protocol.mesh import check_mesh
 from maquette_protocol.recipe import Recipe, Subject
 from numpy.typing import NDArray
 
+from maquette_backend.priors.notices import heard
 from maquette_backend.priors.prior import Prior
 from maquette_backend.refine.appearance_run import AppearanceRun, Studio, color_run
 from maquette_backend.refine.canvas import Canvas
@@ -76,16 +78,14 @@ def refine_job(
     reporter.begin("preparing", recipe.subjects[0].subject_id)
     memory = JobMemory(checkpoints)
     company = gather(recipe, priors)
-    readings = prompts_read(company.prior, recipe)
+    readings = prompts_read(company.prior, recipe, {one.name: prior for one, prior in company.further})
     if readings:
         events.prompts_read(readings)
-    loop = StageLoop(events, reporter, memory, recipe.stages.preview_every)
+    loop = StageLoop(events, reporter, memory, recipe.stages.preview_every, company)
     device = company.prior.settings.device
     studio = Studio(recipe, company, choose_rasterizer(device), loop, events, read_light(recipe, read))
-    try:
+    with heard(company.speakers, events.notice), suppress(Cancelled):
         _refine(studio, plans, loaded, surroundings)
-    except Cancelled:
-        return
 
 
 def _refine(

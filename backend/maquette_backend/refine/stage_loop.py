@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from maquette_protocol.messages import Stage
 from numpy.typing import NDArray
 
+from maquette_backend.priors.notices import GivesWay
 from maquette_backend.refine.events import JobEvents
 from maquette_backend.refine.memory import Arrays, JobMemory
 from maquette_backend.refine.progress import ProgressReporter
@@ -45,6 +47,8 @@ class StageLoop:
     reporter: ProgressReporter
     memory: JobMemory
     preview_every: int
+    relief: GivesWay | None = None
+    """What can do with less memory when a step runs out of it."""
     keeping: bool = False
     """Set once the artist asked to stop and keep: the steps that remain are skipped."""
 
@@ -56,10 +60,21 @@ class StageLoop:
             if self._should_stop(task, number):
                 self.reporter.done += task.steps - number
                 return
-            loss = task.step(number)
+            loss = self._done(task, number)
             self.reporter.advance(task.stage, task.subject_id, loss)
             if self.preview_every and number % self.preview_every == 0 and self.events.preview_wanted():
                 task.show(number)
+
+    def _done(self, task: Task, number: int) -> float:
+        """The step's loss. Where memory runs out in it, wherever that is, it is done again with less as long as there is a
+        way: up to its optimiser's turn a step leaves nothing behind but what adapters have learned in it."""
+        while True:
+            try:
+                return task.step(number)
+            except torch.OutOfMemoryError:
+                if self.relief is None or not self.relief.can_give_way:
+                    raise
+            self.relief.give_way()  # not in the handler: what was computed is alive there
 
     def skip(self, steps: int) -> None:
         """A stage that a checkpoint has behind it."""

@@ -31,6 +31,7 @@ from ..workers.executor import (
     Executor,
     Heard,
     Lost,
+    Noticed,
     Previewed,
     Progressed,
     PromptsRead,
@@ -78,6 +79,7 @@ class JobKeeper:
         self._previews: dict[str, bool] = {}
         self._readings: dict[str, tuple[PromptReading, ...]] = {}
         """Of unfinished jobs; a job that resumes after a restart tells them again."""
+        self._notices: dict[str, tuple[str, ...]] = {}
 
     def recover(self, now_unix_secs: float) -> None:
         """Take up what an earlier run of the backend left."""
@@ -214,6 +216,8 @@ class JobKeeper:
                 self._audience.preview(lease.owner, report.preview, heard.arrays)
         elif isinstance(report, PromptsRead):
             self._prompts_read(report)
+        elif isinstance(report, Noticed):
+            self._noticed(report)
         elif isinstance(report, Ended):
             self._ended(report, now_unix_secs)
 
@@ -226,6 +230,15 @@ class JobKeeper:
             replace(reading, nearest=reading.nearest[: limits.MAX_NAME_CHARS])
             for reading in report.readings[: limits.MAX_SUBJECTS]
         )
+        self._audience.status(lease.owner, self.status(lease.owner, report.job_id))
+
+    def _noticed(self, report: Noticed) -> None:
+        lease = self._scheduler.lease_of(report.job_id)
+        if lease is None or lease.token != report.token:
+            return
+        sentence = report.sentence[: limits.MAX_NOTICE_CHARS]
+        earlier = [one for one in self._notices.get(report.job_id, ()) if one != sentence]
+        self._notices[report.job_id] = (*earlier, sentence)[-limits.MAX_NOTICES :]
         self._audience.status(lease.owner, self.status(lease.owner, report.job_id))
 
     def _ended(self, ended: Ended, now_unix_secs: float) -> None:
@@ -264,7 +277,9 @@ class JobKeeper:
         self._end(lease.job_id, lease.owner, status, now_unix_secs)
 
     def _end(self, job_id: str, owner: str, status: JobStatus, now_unix_secs: float) -> None:
-        status = replace(status, readings=self._readings.pop(job_id, ()))
+        status = self._with_all_told(status)
+        self._readings.pop(job_id, None)
+        self._notices.pop(job_id, None)
         self._journal.end(job_id, status.state, json.dumps(to_plain(status)).encode(), now_unix_secs)
         self._give_up_at_secs.pop(job_id, None)
         self._previews.pop(job_id, None)
@@ -279,14 +294,18 @@ class JobKeeper:
         for job_id, position in self._scheduler.positions().items():
             record = self._journal.job(job_id)
             if record is not None:
-                self._audience.status(record.owner, JobStatus(job_id, "queued", position, readings=self._readings.get(job_id, ())))
+                self._audience.status(record.owner, self._with_all_told(JobStatus(job_id, "queued", position)))
 
     def _status_of(self, record: JobRecord) -> JobStatus:
         if record.status is not None:
             return from_plain(JobStatus, json.loads(record.status))
         state: JobState = record.state
-        readings = self._readings.get(record.job_id, ())
-        return JobStatus(record.job_id, state, self._position(record), readings=readings)
+        return self._with_all_told(JobStatus(record.job_id, state, self._position(record)))
+
+    def _with_all_told(self, status: JobStatus) -> JobStatus:
+        """With what was said of the job."""
+        readings, notices = self._readings.get(status.job_id, ()), self._notices.get(status.job_id, ())
+        return replace(status, readings=readings, notices=notices)
 
     def _position(self, record: JobRecord) -> int:
         return self._scheduler.positions().get(record.job_id, 0) if record.state == "queued" else 0

@@ -66,6 +66,15 @@ class PromptsRead:
 
 
 @dataclass(frozen=True)
+class Noticed:
+    """What was changed so that the job could go on."""
+
+    job_id: str
+    token: int
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Progressed:
     token: int
     progress: JobProgress
@@ -91,7 +100,7 @@ class Ended:
 
 
 Order = RunJob | SetWish | WantPreviews | Shutdown
-Report = Ready | Beat | PromptsRead | Progressed | Previewed | Ended
+Report = Ready | Beat | PromptsRead | Noticed | Progressed | Previewed | Ended
 
 
 @dataclass(frozen=True)

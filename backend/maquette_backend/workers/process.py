@@ -21,7 +21,19 @@ from maquette_protocol.messages import JobProgress, Preview
 from ..server.blob_store import BlobStore
 from ..server.home import open_home
 from .channel import read_message, write_message
-from .executor import Beat, Ended, Previewed, Progressed, PromptsRead, Ready, RunJob, SetWish, Shutdown, WantPreviews
+from .executor import (
+    Beat,
+    Ended,
+    Noticed,
+    Previewed,
+    Progressed,
+    PromptsRead,
+    Ready,
+    RunJob,
+    SetWish,
+    Shutdown,
+    WantPreviews,
+)
 from .runner import ChannelEvents, JobFunction, run_job
 
 if TYPE_CHECKING:
@@ -41,7 +53,7 @@ class PipeOutlet:
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
         self._changed = threading.Condition()
-        self._firm: list[Ready | PromptsRead | Ended] = []
+        self._firm: list[Ready | PromptsRead | Noticed | Ended] = []
         self._progress: Progressed | None = None
         self._preview: tuple[Previewed, Mapping[str, Array]] | None = None
         self._closing = False
@@ -55,7 +67,7 @@ class PipeOutlet:
             self._firm.append(report)
             self._changed.notify()
 
-    def prompts_read(self, report: PromptsRead) -> None:
+    def told(self, report: PromptsRead | Noticed) -> None:
         """Never dropped either; the lossy reports go on."""
         with self._changed:
             self._firm.append(report)
@@ -192,6 +204,8 @@ class PriorLoader:
 
     def __init__(self, models: Path) -> None:
         self._models = models
+        self._controls: tuple[str, ...] = ()
+        """That the next job asks for: a GPU is left room for them."""
 
     def __call__(self, name: str) -> Prior:
         """The prior of that name. Raises what loading raises."""
@@ -203,17 +217,26 @@ class PriorLoader:
 
     def expect(self, names: Collection[str], controls: Collection[str] = ()) -> None:
         """The next job asks for these priors and ControlNets, and for no others."""
+        self._controls = tuple(sorted(controls))
         self._kept_controls.expect(controls)
         self._kept.expect(names)
 
     @cached_property
     def _kept(self) -> LastPrior:
-        from ..priors.catalogue import prior_identity
         from ..priors.keep import LastPrior
         from ..priors.load import load_prior
 
-        load = partial(load_prior, device=self._device, models=self._models)
-        return LastPrior(load, partial(prior_identity, self._models))
+        return LastPrior(
+            lambda name: load_prior(name, self._device, self._models, self._controls), self._identity
+        )
+
+    def _identity(self, name: str) -> str:
+        """On a GPU a prior is laid out for the ControlNets beside it, so that with others it is loaded anew."""
+        from ..priors.catalogue import control_identity, prior_identity
+
+        own = prior_identity(self._models, name)
+        beside = self._controls if self._device != "cpu" else ()
+        return " ".join([own, *(control_identity(self._models, one) for one in beside)])
 
     @cached_property
     def _kept_controls(self) -> LastControl:

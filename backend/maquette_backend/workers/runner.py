@@ -28,7 +28,7 @@ from ..refine.events import (
 )
 from ..server.blob_store import BlobStore
 from .checkpoint import FileCheckpoints
-from .executor import Ended, Outcome, PromptsRead, RunJob
+from .executor import Ended, Noticed, Outcome, PromptsRead, RunJob
 
 if TYPE_CHECKING:  # a job that needs no prior runs without torch
     from ..priors.prior import Prior
@@ -53,7 +53,7 @@ class JobFunction(Protocol):
 class Outlet(Protocol):
     """Where the reports go. Lossy ones replace an older one that was not sent yet."""
 
-    def prompts_read(self, report: PromptsRead) -> None: ...
+    def told(self, report: PromptsRead | Noticed) -> None: ...
     def progress(self, token: int, progress: JobProgress) -> None: ...
     def preview(self, token: int, preview: Preview, arrays: Mapping[str, Array]) -> None: ...
     def preview_pending(self) -> bool: ...
@@ -99,7 +99,10 @@ class ChannelEvents:
             return self.heeded
 
     def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
-        self._outlet.prompts_read(PromptsRead(self._order.job_id, self.token, readings))
+        self._outlet.told(PromptsRead(self._order.job_id, self.token, readings))
+
+    def notice(self, sentence: str) -> None:
+        self._outlet.told(Noticed(self._order.job_id, self.token, sentence[: limits.MAX_NOTICE_CHARS]))
 
     def progress(self, progress: Progress) -> None:
         eta = progress.eta_secs if np.isfinite(progress.eta_secs) else 0.0

@@ -88,9 +88,13 @@ class Events:
     results: list[RefinedSubject] = field(default_factory=list)
     asked: int = 0
     readings: list[tuple[PromptReading, ...]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def prompts_read(self, readings: tuple[PromptReading, ...]) -> None:
         self.readings.append(readings)
+
+    def notice(self, sentence: str) -> None:
+        self.notices.append(sentence)
 
     def progress(self, progress: Progress) -> None:
         self.reports.append(progress)

@@ -10,7 +10,7 @@ from job_in_memory import SMALL, Shelf, run, starter
 from maquette_backend.priors.prior import Familiarity
 from maquette_backend.refine.prompts_read import prompts_read
 from maquette_protocol.limits import MAX_NAME_CHARS
-from maquette_protocol.messages import PromptReading
+from maquette_protocol.messages import CutText, PromptReading
 from maquette_protocol.recipe import ArrayRef, MeshRef, Recipe, Subject
 from refine_shapes import box
 
@@ -51,6 +51,27 @@ def test_an_ordinary_prior_tells_nothing() -> None:
 def test_a_prior_that_cannot_judge_tells_only_what_it_cut() -> None:
     found = prompts_read(reader(), recipe("a chair", "a very long prompt", "  a chair "))
     assert found == (PromptReading(f"{1:032x}", 8),)
+
+
+def test_what_is_cut_of_negative_prompts_and_by_further_priors_is_told() -> None:
+    subjects = tuple(
+        replace(recipe(prompt).subjects[0], subject_id=f"{number:032x}", negative_prompt=negative)
+        for number, (prompt, negative) in enumerate(
+            [("a chair", ""), ("a chair", " blurry "), ("a chair", "very blurry"), ("a very long prompt", "very blurry")]
+        )
+    )
+    asked = replace(recipe(""), subjects=subjects, prior="mine")
+    negative = CutText("mine", True, 8)
+    assert prompts_read(reader(), asked) == (
+        PromptReading(f"{2:032x}", 7, cuts=(negative,)), PromptReading(f"{3:032x}", 8, cuts=(negative,)),
+    )  # fmt: skip
+    by_other = (CutText("other", False, 8), CutText("other", True, 8))
+    assert prompts_read(gaussian(), asked, {"other": reader(), "mute": gaussian()}) == (
+        PromptReading(f"{2:032x}", 7, cuts=by_other[1:]), PromptReading(f"{3:032x}", 18, cuts=by_other),
+    )  # fmt: skip
+    judged = prompts_read(reader(Familiarity("chair", 1.0, "known")), asked, {"other": reader()})
+    assert [len(one.cuts) for one in judged] == [0, 0, 2, 3]
+    assert judged[3] == PromptReading(f"{3:032x}", 8, "known", "chair", 1.0, (negative, *by_other))
 
 
 def test_each_subject_is_judged_in_order_without_the_blanks_around_its_prompt() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maquette_backend.priors.control_folder import inspect_control
 from maquette_backend.priors.diffusers.machine import Machine, check_unchanged, reading
 from maquette_backend.priors.diffusers.precision import Careful
+from maquette_backend.priors.notices import Notices
 from maquette_backend.priors.registry import Model, Shows
 
 _ALIKE = {
@@ -40,10 +41,12 @@ class Residuals:
 
 
 class LoadedControl:
-    """A ``priors.control.ControlNet`` of diffusers' kind."""
+    """A ``priors.control.ControlNet`` of diffusers' kind. Implements ``GivesNotice``."""
 
-    def __init__(self, name: str, shows: Shows, network: ControlNetModel, careful: Careful) -> None:
+    def __init__(self, name: str, shows: Shows, network: ControlNetModel, careful: Careful, notices: Notices) -> None:
+        """``notices``: where ``careful`` tells what it changes."""
         self.name = name
+        self.notices = notices
         self.shows: Shows = shows
         self.network = network
         self._careful = careful
@@ -101,8 +104,9 @@ def load_control_net(model: Model, machine: Machine) -> LoadedControl:
         found = inspect_control(model.folder)
         check_unchanged(model)
         network = _network(model, found.weights.variant or None, machine.dtype)
-    careful = Careful(network, machine.dtype, machine.device, f"ControlNet {model.name}")
-    return LoadedControl(model.name, model.shows, network, careful)
+    notices = Notices()
+    careful = Careful(network, machine.dtype, machine.device, f"ControlNet {model.name}", notices)
+    return LoadedControl(model.name, model.shows, network, careful, notices)
 
 
 def _network(model: Model, variant: str | None, dtype: torch.dtype) -> ControlNetModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,9 +39,12 @@ class Denoiser(Protocol):
 class UnetDenoiser:
     """Stable Diffusion 1, 2 and XL, and multi-view models."""
 
-    def __init__(self, network: UNet2DConditionModel, layout: Layout, careful: Careful, size: int) -> None:
-        """``size``: pixels of the native picture, which XL is told."""
+    def __init__(
+        self, network: UNet2DConditionModel, layout: Layout, careful: Careful, size: int, call: Callable[..., Any] | None = None
+    ) -> None:
+        """``size``: pixels of the native picture, which XL is told. ``call``: what stands for calling the network."""
         self.network = network
+        self._call = call or network
         self._layout = layout
         self._careful = careful
         self._size = size
@@ -60,7 +63,7 @@ class UnetDenoiser:
 
         def run(dtype: torch.dtype) -> Tensor:
             added = self._added(pooled.to(dtype)) if self._layout.pooled else None
-            out: Any = self.network(
+            (out,) = self._call(
                 shown.to(dtype).contiguous(memory_format=torch.channels_last),
                 network_time,
                 tokens.to(dtype),
@@ -68,8 +71,9 @@ class UnetDenoiser:
                 added_cond_kwargs=added,
                 down_block_additional_residuals=None if extra is None else [one.to(dtype) for one in extra.down],
                 mid_block_additional_residual=None if extra is None else extra.middle.to(dtype),
+                return_dict=False,
             )
-            return out.sample
+            return out
 
         return self._careful(run, shown, text).to(shown.dtype)
 
@@ -83,8 +87,12 @@ class UnetDenoiser:
 class TransformerDenoiser:
     """Stable Diffusion 3."""
 
-    def __init__(self, network: SD3Transformer2DModel, layout: Layout, careful: Careful) -> None:
+    def __init__(
+        self, network: SD3Transformer2DModel, layout: Layout, careful: Careful, call: Callable[..., Any] | None = None
+    ) -> None:
+        """``call``: what stands for calling the network."""
         self.network = network
+        self._call = call or network
         self._layout = layout
         self._careful = careful
 
@@ -94,7 +102,7 @@ class TransformerDenoiser:
         tokens, pooled = self._layout.unpack(text)
 
         def run(dtype: torch.dtype) -> Tensor:
-            out: Any = self.network(shown.to(dtype), tokens.to(dtype), pooled.to(dtype), network_time)
-            return out.sample
+            (out,) = self._call(shown.to(dtype), tokens.to(dtype), pooled.to(dtype), network_time, return_dict=False)
+            return out
 
         return self._careful(run, shown, text).to(shown.dtype)

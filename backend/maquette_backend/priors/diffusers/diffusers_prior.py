@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -17,9 +16,8 @@ from maquette_backend.priors.diffusers.camera import camera_rows, untold
 from maquette_backend.priors.diffusers.control import LoadedControl
 from maquette_backend.priors.diffusers.denoisers import Denoiser, Heard, UnetDenoiser
 from maquette_backend.priors.diffusers.schedules import NoiseSchedule
+from maquette_backend.priors.notices import GivesWay, Notices
 from maquette_backend.priors.prior import Condition, Familiarity, Modality, Settings, Views
-
-_LOG = logging.getLogger(__name__)
 
 
 class ReadsTexts(Protocol):
@@ -48,10 +46,13 @@ class Parts:
     denoiser: Denoiser
     samples: int = 1 << 20
     """The denoiser looks at this many at a time."""
+    notices: Notices = field(default_factory=Notices)
+    """What the parts have to tell."""
 
 
 class DiffusersPrior:
-    """A latent diffusion model. Implements ``priors.prior.Prior``, ``ReadsPrompts``, ``HasLatents`` and ``HearsControls``.
+    """A latent diffusion model. Implements ``priors.prior.Prior``, ``ReadsPrompts``, ``HasLatents``, ``HearsControls``,
+    ``GivesNotice`` and ``GivesWay``.
 
     Colour and normals both go through the VAE as ordinary pictures (Fantasia3D, Chen et al. 2023).
     """
@@ -61,6 +62,8 @@ class DiffusersPrior:
         self._settings = settings
         self._identity = identity
         self._heard: tuple[Heard, ...] = ()
+        self._most = 0
+        """Samples that it was shown at once."""
 
     @property
     def settings(self) -> Settings:
@@ -75,6 +78,29 @@ class DiffusersPrior:
     def latent_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what a picture is encoded as."""
         return self.parts.pictures.shape
+
+    @property
+    def notices(self) -> Notices:
+        """What it tells of itself."""
+        return self.parts.notices
+
+    @property
+    def can_give_way(self) -> bool:
+        """Whether it can do with less memory."""
+        return bool(self._yielding()) or min(self.parts.samples, self._most) > self._settings.views_together
+
+    def give_way(self) -> None:
+        """What costs the least time first, as in ``memory.plan_memory``: the text encoders' place, whole batches in the
+        VAE, and at last samples together in the network."""
+        yielding = self._yielding()
+        if yielding:
+            yielding[0].give_way()
+        else:
+            self._look_at_fewer(self._most)
+
+    def _yielding(self) -> list[GivesWay]:
+        parts = (getattr(self.parts.texts, "encoders", None), self.parts.pictures)
+        return [part for part in parts if isinstance(part, GivesWay) and part.can_give_way]
 
     def encode_text(self, texts: Sequence[str]) -> Condition:
         """[texts,rows,width]; the empty text is the unconditional one. Remembered, so all of a job's at once is best."""
@@ -177,18 +203,21 @@ class DiffusersPrior:
 
     def _output(self, noisy: Tensor, time: Tensor, text: Tensor, cameras: Tensor | None) -> Tensor:
         """The network's own output, of as many samples at a time as memory allows; where it did not, of fewer from now on."""
+        self._most = max(self._most, len(noisy))
         while True:
             try:
                 return self._in_parts(noisy, time, text, cameras)
             except torch.OutOfMemoryError:
                 if min(self.parts.samples, len(noisy)) <= self._settings.views_together:
                     raise
-            self._give_way(len(noisy))  # not in the handler: what was computed is alive there
+            self._look_at_fewer(len(noisy))  # not in the handler: what was computed is alive there
 
-    def _give_way(self, samples: int) -> None:
+    def _look_at_fewer(self, samples: int) -> None:
+        """Half as many at a time as of ``samples``."""
         together = self._settings.views_together
         fewer = max(together, min(self.parts.samples, samples) // 2 // together * together)
-        _LOG.warning("out of memory: the network of %s looks at %d samples at a time now", self._identity, fewer)
+        name = self._identity.partition(":")[0]
+        self.notices.say(f"Out of memory: the network of {name} looks at {fewer} samples at a time now.")
         self.parts = replace(self.parts, samples=fewer)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

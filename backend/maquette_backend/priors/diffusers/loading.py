@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,14 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
+from maquette_backend.priors.control_folder import ControlFolder
 from maquette_backend.priors.diffusers.adaptable_prior import AdaptablePrior
 from maquette_backend.priors.diffusers.advice import advice
 from maquette_backend.priors.diffusers.camera import show_views
+from maquette_backend.priors.diffusers.compiled import CompiledNetwork
 from maquette_backend.priors.diffusers.denoisers import Denoiser, TransformerDenoiser, UnetDenoiser
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior, Parts
+from maquette_backend.priors.diffusers.encoders import PROCESSOR, Encoder, Encoders, clip_limit
 from maquette_backend.priors.diffusers.lora import fold
 from maquette_backend.priors.diffusers.machine import Machine, check_unchanged, reading
 from maquette_backend.priors.diffusers.memory import EVERYTHING, MemoryPlan, plan_memory
@@ -27,9 +30,10 @@ from maquette_backend.priors.diffusers.needs import needs_of
 from maquette_backend.priors.diffusers.pictures import Pictures
 from maquette_backend.priors.diffusers.precision import Careful, wider_than
 from maquette_backend.priors.diffusers.schedules import discrete_schedule, flow_schedule
-from maquette_backend.priors.diffusers.texts import T5_TOKENS, Encoder, Style, Texts, clip_limit
+from maquette_backend.priors.diffusers.texts import T5_TOKENS, Style, Texts
 from maquette_backend.priors.families import MULTI_VIEW, STABLE_DIFFUSION_3, STABLE_DIFFUSION_XL
 from maquette_backend.priors.model_folder import ModelFolder, inspect_folder, part_config, read_json, unusable
+from maquette_backend.priors.notices import Notices
 from maquette_backend.priors.registry import Model
 
 __all__ = ["VIEWS", "Machine", "load_model", "native_size"]
@@ -47,8 +51,8 @@ _CLASSES: dict[str, Any] = {
 _STYLES: dict[str, Style] = {STABLE_DIFFUSION_XL.name: "penultimate", STABLE_DIFFUSION_3.name: "joint"}
 
 
-def load_model(model: Model, machine: Machine) -> DiffusersPrior:
-    """The prior.
+def load_model(model: Model, machine: Machine, controls: Sequence[ControlFolder] = ()) -> DiffusersPrior:
+    """The prior. ``controls``: ControlNets that will be loaded beside it, for which room is left.
 
     Raises:
         MaquetteError: UNKNOWN_PRIOR if files are missing, not what was registered, or don't fit each other;
@@ -57,7 +61,7 @@ def load_model(model: Model, machine: Machine) -> DiffusersPrior:
     with reading(model):
         found = inspect_folder(model.folder)
         check_unchanged(model)
-        return _Loader(model, found, machine).prior()
+        return _Loader(model, found, machine, tuple(controls)).prior()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class _Loader:
     model: Model
     found: ModelFolder
     machine: Machine
+    controls: tuple[ControlFolder, ...] = ()
+    notices: Notices = field(default_factory=Notices)
 
     def prior(self) -> DiffusersPrior:
         family, machine = self.found.family, self.machine
@@ -74,7 +80,7 @@ class _Loader:
         scheduler = part_config(self.found.folder, "scheduler")
         schedule = flow_schedule(scheduler) if family is STABLE_DIFFUSION_3 else discrete_schedule(scheduler)
         denoiser = self._denoiser(texts, size)
-        parts = Parts(schedule, texts, self._pictures(size, plan), denoiser, plan.samples)
+        parts = Parts(schedule, texts, self._pictures(size, plan), denoiser, plan.samples, self.notices)
         settings = replace(advice(family, size), device=machine.device)
         if isinstance(denoiser, UnetDenoiser) and not texts.layout.pooled:
             return AdaptablePrior(parts, settings, self.model.identity, denoiser, texts)
@@ -84,26 +90,35 @@ class _Loader:
         if self.machine.free_bytes is None:
             return EVERYTHING
         together = 4 if self.found.family is MULTI_VIEW else 1
-        return plan_memory(self.machine.free_bytes, needs_of(self.found, size, self._vae_dtype), VIEWS, together)
+        needs = needs_of(self.found, size, self._vae_dtype, self.controls)
+        return plan_memory(self.machine.free_bytes, needs, VIEWS, together)
 
     def _denoiser(self, texts: Texts, size: int) -> Denoiser:
         name = self.found.family.denoiser
         network = self._network(name, self.machine.dtype)
-        careful = partial(Careful, device=self.machine.device, name=f"network of {self.model.name}")
+        careful = partial(Careful, device=self.machine.device, name=f"network of {self.model.name}", notices=self.notices)
         if isinstance(network, SD3Transformer2DModel):
-            return TransformerDenoiser(network, texts.layout, careful(network, self.machine.dtype))
+            return TransformerDenoiser(network, texts.layout, careful(network, self.machine.dtype), self._compiled(network))
         assert isinstance(network, UNet2DConditionModel)
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         if self.found.family is MULTI_VIEW:
             show_views(network)
-        return UnetDenoiser(network, texts.layout, careful(network, self.machine.dtype), size)
+        return UnetDenoiser(network, texts.layout, careful(network, self.machine.dtype), size, self._compiled(network))
+
+    def _compiled(self, network: nn.Module) -> CompiledNetwork | None:
+        """None: it is called as it is."""
+        if not self.model.compiler:
+            return None
+        return CompiledNetwork(network, self.model.compiler, self.model.name, self.notices)
 
     def _pictures(self, size: int, plan: MemoryPlan) -> Pictures:
         vae = self._network("vae", self._vae_dtype)
         assert isinstance(vae, AutoencoderKL | AutoencoderTiny)
         vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        careful = Careful(vae, self._vae_dtype, self.machine.device, f"VAE of {self.model.name}")
-        return Pictures(vae, size, careful, one_by_one=plan.slice_vae, checkpointed=plan.checkpoint_vae)
+        careful = Careful(vae, self._vae_dtype, self.machine.device, f"VAE of {self.model.name}", self.notices)
+        return Pictures(
+            vae, size, careful, one_by_one=plan.slice_vae, checkpointed=plan.checkpoint_vae, notices=self.notices
+        )
 
     @property
     def _vae_dtype(self) -> torch.dtype:
@@ -116,20 +131,17 @@ class _Loader:
         family = self.found.family
         index = read_json(self.found.folder / "model_index.json")
         network = part_config(self.found.folder, family.denoiser)
-        on = self._text_machine(plan)
+        on = PROCESSOR if plan.text == "processor" else self.machine
+        encoders = Encoders(
+            self._encoders, on, keep=plan.text == "stays", name=self.model.name, notices=self.notices
+        )
         return Texts(
-            partial(self._encoders, on),
+            encoders,
             _STYLES.get(family.name, "last"),
-            on.device,
-            keep=plan.text == "stays",
-            result=self.machine.device,
+            self.machine.device,
             empty_is_zero=family is STABLE_DIFFUSION_XL and bool(index.get("force_zeros_for_empty_prompt", True)),
             width=int(network.get("joint_attention_dim", 0)),
         )
-
-    def _text_machine(self, plan: MemoryPlan) -> Machine:
-        """On a processor bfloat16: float16 is slow there, and float32 of the largest encoder takes 19 GB."""
-        return Machine(torch.device("cpu"), torch.bfloat16) if plan.text == "processor" else self.machine
 
     def _encoders(self, on: Machine) -> Sequence[Encoder]:
         """Read anew each time: with a plan that frees them they are gone in between."""

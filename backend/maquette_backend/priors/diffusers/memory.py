@@ -27,6 +27,8 @@ class Needs:
     """What the VAE keeps of each picture until its gradient is known."""
     encoding_checkpointed: int
     """The same when most of it is computed again."""
+    controls: int = 0
+    """The weights of ControlNets that will be loaded beside it."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def plan_memory(free: int, needs: Needs, views: int, together: int = 1) -> Memor
         if _peak(plan, needs, views) + RESERVE <= free:
             return plan
     least = _peak(MemoryPlan("processor", smallest, True, True), needs, views) + RESERVE
-    raise MaquetteError(
-        ErrorCode.OUT_OF_MEMORY,
-        f"The GPU has {free / GIB:.1f} GiB free; this model needs {least / GIB:.1f} GiB.",
-        "Choose a smaller model, or close what else uses the GPU.",
-    )
+    who, remedy = "this model needs", "Choose a smaller model, or close what else uses the GPU."
+    if needs.controls:
+        who, remedy = "this model with its ControlNets needs", f"Leave a ControlNet out. {remedy}"
+    text = f"The GPU has {free / GIB:.1f} GiB free; {who} {least / GIB:.1f} GiB."
+    raise MaquetteError(ErrorCode.OUT_OF_MEMORY, text, remedy)
 
 
 def _plans(views: int, smallest: int) -> list[MemoryPlan]:
@@ -81,7 +83,7 @@ def _plans(views: int, smallest: int) -> list[MemoryPlan]:
 
 def _peak(plan: MemoryPlan, needs: Needs, views: int) -> int:
     """The most that is held at once. Text is encoded before the step, the VAE's share lives through the denoising."""
-    held = needs.denoiser + needs.vae
+    held = needs.denoiser + needs.vae + needs.controls
     encoding = needs.encoding_checkpointed if plan.checkpoint_vae else needs.encoding
     # in slices nothing is kept but the pictures; what one of them takes comes and goes outside of the denoising
     step = max(plan.samples * needs.denoising, encoding) if plan.slice_vae else (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -13,15 +12,21 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from maquette_backend.priors.diffusers.precision import Careful
-
-_LOG = logging.getLogger(__name__)
+from maquette_backend.priors.notices import Notices
 
 
 class Pictures:
     """Encodes pictures of the sizes it accepts as latents of the model's own size."""
 
     def __init__(
-        self, vae: AutoencoderKL | AutoencoderTiny, size: int, careful: Careful, *, one_by_one: bool = False, checkpointed: bool = False
+        self,
+        vae: AutoencoderKL | AutoencoderTiny,
+        size: int,
+        careful: Careful,
+        *,
+        one_by_one: bool = False,
+        checkpointed: bool = False,
+        notices: Notices | None = None,
     ) -> None:
         """``size``: pixels of the model's native picture. ``one_by_one``: a picture's activations are computed again
         for its gradient, so that only one picture's are held at a time."""
@@ -31,6 +36,7 @@ class Pictures:
         self._size = size
         self._one_by_one = one_by_one
         self._checkpointed = checkpointed
+        self._notices = notices or Notices()
         self._scale = float(config.scaling_factor)
         self._shift = float(getattr(config, "shift_factor", None) or 0.0)
         if checkpointed:
@@ -55,18 +61,23 @@ class Pictures:
             try:
                 return self._as_planned(images)
             except torch.OutOfMemoryError:
-                if self._one_by_one and self._checkpointed:
+                if not self.can_give_way:
                     raise
-            self._give_way()  # not in the handler: what was computed is alive there
+            self.give_way()  # not in the handler: what was computed is alive there
 
-    def _give_way(self) -> None:
+    @property
+    def can_give_way(self) -> bool:
+        """Whether they can do with less memory."""
+        return not (self._one_by_one and self._checkpointed)
+
+    def give_way(self) -> None:
         """One tier down, for good."""
         if self._one_by_one:
             self._vae.enable_gradient_checkpointing()
             self._checkpointed = True
         self._one_by_one = True
-        how = "and computes within a picture again, too" if self._checkpointed else "for its gradient"
-        _LOG.warning("out of memory: the VAE takes one picture at a time now, %s", how)
+        how = "and computes within a picture again, too" if self._checkpointed else "and computes it again for its gradient"
+        self._notices.say(f"Out of memory: the VAE takes one picture at a time now, {how}.")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

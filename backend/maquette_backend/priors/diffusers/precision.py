@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import torch
 from maquette_protocol.errors import ErrorCode, MaquetteError
 from torch import Tensor, nn
 
-_LOG = logging.getLogger(__name__)
+from maquette_backend.priors.notices import Notices
 
 
 def half_for(device: torch.device) -> torch.dtype:
@@ -28,13 +27,16 @@ def wider_than(dtype: torch.dtype, device: torch.device) -> torch.dtype | None:
 class Careful:
     """Runs a network, and looks at what comes out."""
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype, device: torch.device, name: str) -> None:
+    def __init__(
+        self, network: nn.Module, dtype: torch.dtype, device: torch.device, name: str, notices: Notices | None = None
+    ) -> None:
         """``name``: of the model and the part, for errors."""
         self.dtype = dtype
         # the libraries' own `to` warns of parts that want float32; those that have such parts keep them when loaded
         self._network = nn.Module.to(network, device=device, dtype=dtype)
         self._wider = wider_than(dtype, device)
         self._name = name
+        self._notices = notices or Notices()
 
     def __call__(self, run: Callable[[torch.dtype], Tensor], *given: Tensor) -> Tensor:
         """``run`` gets the type to compute in; ``given`` is what it computes from.
@@ -54,14 +56,16 @@ class Careful:
         if self._wider is None:
             raise MaquetteError(
                 ErrorCode.INTERNAL,
-                f"The {self._name} gives numbers that are not finite in {_short(self.dtype)}.",
+                f"The {self._name} gives numbers that are not finite in {short(self.dtype)}.",
                 "Its weights are damaged or made for another scheduler: check it with `models verify`.",
             )
-        _LOG.warning("the %s overflows in %s; it runs in %s now", self._name, _short(self.dtype), _short(self._wider))
+        how = f"overflows in {short(self.dtype)}; it runs in {short(self._wider)} now"
+        self._notices.say(f"The {self._name} {how}.")
         self.dtype, self._wider = self._wider, None
         nn.Module.to(self._network, dtype=self.dtype)
         return self(run, *given)
 
 
-def _short(dtype: torch.dtype) -> str:
+def short(dtype: torch.dtype) -> str:
+    """Its name for people."""
     return str(dtype).removeprefix("torch.")

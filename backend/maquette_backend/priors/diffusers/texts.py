@@ -7,13 +7,14 @@ in rows of their width, filled up with zeros.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from maquette_protocol.errors import ErrorCode, MaquetteError
 from torch import Tensor, nn
+
+from maquette_backend.priors.diffusers.encoders import Encoder, Encoders
 
 REMEMBERED = 64
 """Prompts kept encoded. A job has a prompt with four sides for each subject; of Stable Diffusion 3 each is 5 MB."""
@@ -22,27 +23,6 @@ T5_TOKENS = 256
 Style = Literal["last", "penultimate", "joint"]
 """Stable Diffusion: the last layer's tokens. XL: the last but one of two encoders side by side, and the second's
 pooled vector. 3: both pooled vectors, and the tokens of a third encoder behind those of the first two."""
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """One text encoder with its tokenizer."""
-
-    tokenizer: Any
-    network: nn.Module
-    limit: int
-    """Tokens."""
-
-    def tokens(self, texts: Sequence[str]) -> Any:
-        """Padded and cut to the limit; ``input_ids`` and ``attention_mask`` are [texts,limit]."""
-        return self.tokenizer(
-            list(texts), padding="max_length", max_length=self.limit, truncation=True, return_tensors="pt"
-        )
-
-
-def clip_limit(tokenizer: Any, network: nn.Module) -> int:
-    """Tokens that a CLIP encoder takes: as many as it has positions, whatever the tokenizer's file says."""
-    return min(int(tokenizer.model_max_length), int(network.config.max_position_embeddings))  # pyright: ignore
 
 
 @dataclass(frozen=True)
@@ -66,37 +46,29 @@ class Layout:
 
 
 class Texts:
-    """Encodes prompts, remembers them, and lets the encoders go when asked to."""
+    """Encodes prompts, and remembers them."""
 
     def __init__(
         self,
-        load: Callable[[], Sequence[Encoder]],
+        encoders: Encoders,
         style: Style,
         device: torch.device,
         *,
-        keep: bool = True,
-        result: torch.device | None = None,
         empty_is_zero: bool = False,
         width: int = 0,
     ) -> None:
-        """``load`` reads the encoders onto ``device``. ``keep`` False: they are freed after every new prompt.
-        ``result``: where conditions are wanted, if elsewhere.
+        """``device``: where conditions are wanted, wherever the encoders are.
 
         ``empty_is_zero``: the empty text is all zeros (XL was trained so). ``width``: of the tokens that a model
         without its third encoder expects there.
         """
-        self._load = load
+        self.encoders = encoders
         self._style: Style = style
         self._device = device
-        self._result = result or device
-        self._keep = keep
         self._empty_is_zero = empty_is_zero
         self._width = width
         self._known: OrderedDict[str, Tensor] = OrderedDict()
-        first = load()
-        self._readers = [(one.tokenizer, one.limit) for one in first]
-        self._encoders: Sequence[Encoder] | None = first if keep else None
-        self.layout = Layout(self._pooled_length(first))
+        self.layout = Layout(self._pooled_length())
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """[texts,rows,width] float32."""
@@ -114,56 +86,52 @@ class Texts:
     def chars_read(self, text: str) -> int:
         """Characters of ``text``, without blanks around it, that the encoder that takes the most of it reads."""
         text = text.strip()
-        return max(_chars(tokenizer, limit, text) for tokenizer, limit in self._readers)
+        return max(_chars(one.tokenizer, one.limit, text) for one in self.encoders.readers)
 
     def ends(self, rows: Tensor) -> Tensor:
         """Conditions [B,N,W] from ``encode`` → place of each one's end mark, [B]. Raises KeyError for others."""
         return torch.tensor([self._end(row) for row in rows], device=rows.device)
 
     def _end(self, row: Tensor) -> int:
-        tokenizer, limit = self._readers[0]
+        first = self.encoders.readers[0]
         for text, known in reversed(self._known.items()):
             if known.shape == row.shape and torch.equal(known, row.to(known)):
-                return len(tokenizer(text, truncation=True, max_length=limit).input_ids) - 1
+                return len(first.tokenizer(text, truncation=True, max_length=first.limit).input_ids) - 1
         raise KeyError("this condition was not encoded by this prior, or so long ago that it is forgotten")
 
     def _encoded(self, texts: list[str]) -> Tensor:
-        encoders = self._encoders or self._load()
-        try:
-            rows = self._rows(encoders, texts).to(device=self._result, dtype=torch.float32)
-        finally:
-            self._encoders = encoders if self._keep else None
-        if self._empty_is_zero:
-            rows[[not text for text in texts]] = 0
-        if not bool(torch.isfinite(rows).all()):
-            text = "The text encoders give numbers that are not finite."
-            raise MaquetteError(ErrorCode.INTERNAL, text, "Their weights are damaged: check them with `models verify`.")
-        return rows
+        def run(encoders: Sequence[Encoder], device: torch.device) -> Tensor:
+            rows = self._rows(encoders, texts, device).to(device=self._device, dtype=torch.float32)
+            if self._empty_is_zero:
+                rows[[not text for text in texts]] = 0
+            return rows
 
-    def _rows(self, encoders: Sequence[Encoder], texts: list[str]) -> Tensor:
+        return self.encoders(run)
+
+    def _rows(self, encoders: Sequence[Encoder], texts: list[str], device: torch.device) -> Tensor:
         if self._style == "last":
             encoder = encoders[0]
             tokens = encoder.tokens(texts)
             config: Any = encoder.network.config
-            masked = tokens.attention_mask.to(self._device) if getattr(config, "use_attention_mask", False) else None
-            return encoder.network(tokens.input_ids.to(self._device), attention_mask=masked).last_hidden_state
-        pairs = [_penultimate(encoder, texts, self._device) for encoder in encoders[:2]]
+            masked = tokens.attention_mask.to(device) if getattr(config, "use_attention_mask", False) else None
+            return encoder.network(tokens.input_ids.to(device), attention_mask=masked).last_hidden_state
+        pairs = [_penultimate(encoder, texts, device) for encoder in encoders[:2]]
         tokens = torch.cat([hidden for hidden, _ in pairs], -1)
         if self._style == "penultimate":
             return self.layout.pack(tokens, pairs[1][1])
-        third = self._third(encoders, texts, tokens)
+        third = self._third(encoders, texts, tokens, device)
         tokens = nn.functional.pad(tokens, (0, third.shape[-1] - tokens.shape[-1]))
         return self.layout.pack(torch.cat([tokens, third], 1), torch.cat([pooled for _, pooled in pairs], -1))
 
-    def _third(self, encoders: Sequence[Encoder], texts: list[str], like: Tensor) -> Tensor:
+    def _third(self, encoders: Sequence[Encoder], texts: list[str], like: Tensor, device: torch.device) -> Tensor:
         """Zeros where the folder has no third encoder, as diffusers does it."""
         if len(encoders) < 3:
             return like.new_zeros(len(texts), T5_TOKENS, self._width)
-        ids = encoders[2].tokens(texts).input_ids.to(self._device)
+        ids = encoders[2].tokens(texts).input_ids.to(device)
         return encoders[2].network(ids).last_hidden_state.to(like)
 
-    def _pooled_length(self, encoders: Sequence[Encoder]) -> int:
-        lengths = [int(one.network.config.projection_dim) for one in encoders[:2]] if self._style != "last" else []  # pyright: ignore
+    def _pooled_length(self) -> int:
+        lengths = [one.projection for one in self.encoders.readers[:2]] if self._style != "last" else []
         return sum(lengths if self._style == "joint" else lengths[1:])
 
 

@@ -21,8 +21,9 @@ from maquette_backend.cli.doctor import findings
 from maquette_backend.cli.main import main
 from maquette_backend.priors.catalogue import BUILT_IN, control_names, prior_names
 from maquette_backend.priors.control import Hint
+from maquette_backend.priors.control_folder import inspect_control
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior
-from maquette_backend.priors.load import load_control
+from maquette_backend.priors.load import load_control, load_prior
 from maquette_backend.priors.prior import Views
 from maquette_backend.priors.registry import FILE, describe, describe_control, read_registry, register
 from maquette_backend.server.prior_list import PriorNames
@@ -253,6 +254,32 @@ def test_one_for_another_network_is_refused_before_the_first_step(family, made, 
     refused = said(lambda: run(recipe, shelf, priors=PriorLoader(tmp_path)))
     assert refused.code == ErrorCode.INVALID_RECIPE
     assert words in refused.message
+
+
+@pytest.mark.parametrize(("device", "loads"), [("cuda", [(), ("depths", "normals"), ()]), ("cpu", [()])])
+def test_a_gpus_prior_is_laid_out_for_the_control_nets_of_its_job(device, loads, folder_of, folder, tmp_path, monkeypatch):
+    register(tmp_path, describe("mine", folder_of("stable-diffusion")))
+    for name, shows in (("depths", "depth"), ("normals", "normal")):
+        register(tmp_path, describe_control(name, folder, shows))
+    asked = []
+    monkeypatch.setattr("maquette_backend.priors.load.load_prior", lambda *given: asked.append(given[3]))
+    priors = PriorLoader(tmp_path)
+    priors.__dict__["_device"] = device
+    for controls in ([], ["normals", "depths"], ["depths", "normals"], []):
+        priors.expect(["mine"], controls)
+        priors("mine")
+    assert asked == loads
+
+
+def test_a_prior_is_told_of_the_control_nets_that_will_be_beside_it(folder_of, folder, tmp_path, monkeypatch):
+    register(tmp_path, describe("mine", folder_of("stable-diffusion")))
+    register(tmp_path, describe_control("depths", folder, "depth"))
+    found = []
+    monkeypatch.setattr("maquette_backend.priors.diffusers.loading.load_model", lambda *given: found.append(given[2]))
+    load_prior("mine", "cpu", tmp_path, ["depths"])
+    assert [one.weights.parameters for one in found[0]] == [inspect_control(folder).weights.parameters]
+    with pytest.raises(MaquetteError, match="no ControlNet called “gone”"):
+        load_prior("mine", "cpu", tmp_path, ["gone"])
 
 
 def test_one_that_vanishes_while_its_job_is_queued_fails_the_job_in_plain_words(folder_of, folder, tmp_path):

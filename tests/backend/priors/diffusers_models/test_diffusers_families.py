@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +10,10 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from maquette_backend.priors.diffusers.diffusers_prior import DiffusersPrior
-from maquette_backend.priors.diffusers.loading import Machine, _Loader, load_model
-from maquette_backend.priors.diffusers.memory import MemoryPlan
+from maquette_backend.priors.diffusers.loading import Machine, load_model
 from maquette_backend.priors.diffusers.pictures import Pictures
 from maquette_backend.priors.diffusers.precision import Careful
-from maquette_backend.priors.diffusers.texts import Layout, Texts
-from maquette_backend.priors.model_folder import inspect_folder
+from maquette_backend.priors.diffusers.texts import Layout
 from maquette_backend.priors.prior import Prior, ReadsPrompts, Views
 from maquette_backend.priors.registry import describe
 from maquette_protocol.errors import ErrorCode, MaquetteError
@@ -303,29 +299,6 @@ def test_it_is_a_prior_that_reads_prompts_and_says_what_it_cut(family, prior_of)
         assert read == 2 * len("chair ") + len("chai")  # 14 letters: one a token, besides two marks
 
 
-def test_encoders_are_freed_after_new_prompts_where_asked(folder_of):
-    """By weak references: what was loaded is gone, the prompts are remembered, and new ones load anew."""
-    loader = load_model(describe("sd", folder_of("stable-diffusion")), CPU).parts.texts
-    loaded = []
-
-    def load():
-        encoders = loader._load()
-        loaded.append(weakref.ref(encoders[0].network))
-        return encoders
-
-    texts = Texts(load, "last", torch.device("cpu"), keep=False)
-    first = texts.encode(["a chair", "a table"])
-    gc.collect()
-    assert [one() for one in loaded] == [None, None]
-    assert torch.equal(texts.encode(["a table"])[0], first[1])
-    assert len(loaded) == 2
-    texts.encode(["a lamp"])
-    assert len(loaded) == 3
-    keeping = Texts(load, "last", torch.device("cpu"), keep=True)
-    torch.testing.assert_close(keeping.encode(["a chair", "a table"]), first)
-    assert loaded[-1]() is not None
-
-
 def test_a_model_that_overflows_in_half_precision_gives_what_it_gives_in_float32(folder_of, tmp_path, caplog):
     """Weights that float16 holds, and activations that it does not; a group norm behind them takes the scale away."""
     folder = Path(shutil.copytree(folder_of("stable-diffusion"), tmp_path / "model"))
@@ -353,16 +326,6 @@ def test_damaged_weights_end_with_the_model_s_name(folder_of, tmp_path):
     prior = load_model(describe("broken", folder), CPU)
     with pytest.raises(MaquetteError, match="The VAE of broken gives numbers that are not finite in float32"):
         prior.encode_image(torch.zeros(1, 3, SIZE, SIZE))
-
-
-@pytest.mark.parametrize("family", ["stable-diffusion-xl", "stable-diffusion-3"])
-def test_prompts_are_encoded_on_the_processor_in_bfloat16_where_the_gpu_has_no_room(family, folder_of, prior_of):
-    loader = _Loader(describe("m", folder_of(family)), inspect_folder(folder_of(family)), CPU)
-    texts = loader._texts(MemoryPlan("processor", 8, slice_vae=True, checkpoint_vae=True))
-    found, expected = texts.encode(["a chair"]), prior_of(family).encode_text(["a chair"]).data
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.05)
-    assert not torch.equal(found, expected)
 
 
 def test_settings_come_from_the_models_own_configuration(prior_of):

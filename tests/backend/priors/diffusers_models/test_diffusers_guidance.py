@@ -63,7 +63,7 @@ def test_camera_guided_additions_begin_as_nothing_and_leave_no_trace(family, pri
 def test_the_object_s_token_is_the_end_mark(folder_of, prior_of):
     """CLIP's own: the first end mark among its tokens, as its encoder pools it."""
     prior = prior_of("stable-diffusion")
-    tokenizer, limit = prior.parts.texts._readers[0]
+    tokenizer, limit = prior.parts.texts.encoders.readers[0].tokenizer, prior.parts.texts.encoders.readers[0].limit
     texts = ["a chair", "", "chair " * 30]
     ids = tokenizer(texts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt").input_ids
     first = (ids == tokenizer.eos_token_id).int().argmax(1)

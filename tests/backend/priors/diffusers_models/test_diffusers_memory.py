@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ControlNetModel
+from maquette_backend.priors.control_folder import ControlFolder
 from maquette_backend.priors.diffusers.memory import GIB, MemoryPlan, Needs, plan_memory
 from maquette_backend.priors.diffusers.needs import needs_of
 from maquette_backend.priors.diffusers.precision import Careful, half_for, wider_than
@@ -37,13 +40,18 @@ SIZES = {
 """Families, native sizes, the VAE's type, and millions of parameters of the published models."""
 
 
-def plan_on(gib, model):
+CONTROL = ControlFolder(Path(), {}, Weights(STABLE_DIFFUSION.parts[0], "", (), 361 * MILLION), ())
+"""For Stable Diffusion 1."""
+SD_FOLDER = ModelFolder(Path(), STABLE_DIFFUSION, (Weights(STABLE_DIFFUSION.parts[0], "", (), 860 * MILLION),), ())
+
+
+def plan_on(gib, model, controls=()):
     """On a card of so many GiB, half a GiB of which the driver and a desktop have."""
     family, size, dtype, parameters = SIZES[model]
     weights = tuple(
         Weights(part, "", (), parameters[part.name] * MILLION) for part in family.parts if part.name in parameters
     )
-    needs = needs_of(ModelFolder(Path(), family, weights, ()), size, dtype)
+    needs = needs_of(ModelFolder(Path(), family, weights, ()), size, dtype, controls)
     return plan_memory(gib * GIB - GIB // 2, needs, 4, together=4 if family is MULTI_VIEW else 1)
 
 
@@ -62,6 +70,39 @@ def plan_on(gib, model):
 )
 def test_published_models_on_cards_of_three_sizes(gib, model, plan):
     assert plan_on(gib, model) == plan
+
+
+@pytest.mark.parametrize(
+    ("gib", "count", "plan"),
+    [
+        (12, 1, MemoryPlan("stays", 8, False, False)),
+        (12, 2, MemoryPlan("stays", 8, True, False)),
+        (7, 0, MemoryPlan("stays", 8, True, False)),
+        (7, 4, MemoryPlan("visits", 4, True, True)),
+    ],
+)
+def test_control_nets_beside_a_model_are_counted(gib, count, plan):
+    assert plan_on(gib, "stable-diffusion", [CONTROL] * count) == plan
+
+
+def test_a_model_that_would_fit_without_its_control_nets_says_so():
+    assert plan_on(11, "xl") == MemoryPlan("visits", 8, True, True)
+    with pytest.raises(MaquetteError, match="this model with its ControlNets needs") as caught:
+        plan_on(11, "xl", [replace(CONTROL, weights=replace(CONTROL.weights, parameters=1246 * MILLION))])
+    assert "Leave a ControlNet out" in caught.value.remedy
+
+
+def test_a_control_nets_share_is_what_its_full_size_adds_to_the_skip_connections():
+    """By shapes alone: on ``meta`` nothing is computed."""
+    with torch.device("meta"):
+        network = ControlNetModel(cross_attention_dim=768, attention_head_dim=8)
+        shown, text, picture = torch.zeros(1, 4, 64, 64), torch.zeros(1, 77, 768), torch.zeros(1, 3, 512, 512)
+        down, middle = network(shown, torch.zeros(1), text, picture, return_dict=False)
+    added = 2 * (sum(one.numel() for one in down) + middle.numel())
+    assert sum(one.numel() for one in network.parameters()) == pytest.approx(CONTROL.weights.parameters, rel=0.01)
+    needs = [needs_of(SD_FOLDER, 512, torch.float16, [CONTROL] * count) for count in (0, 1)]
+    assert needs[1].denoising - needs[0].denoising == pytest.approx(2 * added, rel=0.01)
+    assert needs[1].controls == 2 * CONTROL.weights.parameters
 
 
 @pytest.mark.parametrize("model", ["xl", "three"])

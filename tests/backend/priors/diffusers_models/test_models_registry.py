@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import AutoencoderTiny
 from huggingface_hub.utils import filter_repo_objects
 from maquette_backend.cli.doctor import findings
 from maquette_backend.cli.main import main
 from maquette_backend.priors.catalogue import BUILT_IN, prior_identity, prior_names
+from maquette_backend.priors.diffusers.loading import Machine, load_model
 from maquette_backend.priors.hub import download
 from maquette_backend.priors.model_folder import inspect_folder
 from maquette_backend.priors.registry import FILE, describe, read_registry, register, sha256_of
@@ -247,3 +250,27 @@ def test_without_a_network_the_hub_is_unreachable_in_one_line(tmp_path, monkeypa
         download(tmp_path, "sd", "someone/model", COMMIT, None)
     assert caught.value.code == ErrorCode.UNREACHABLE
     assert "local folder" in caught.value.remedy
+
+
+def test_a_tiny_autoencoder_takes_the_vaes_place_under_a_name_of_its_own(folder, tmp_path, capsys):
+    small = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1)
+    )
+    small.save_pretrained(tmp_path / "tiny")
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    home = ["--home", str(tmp_path / "home")]
+    assert main(["models", "add", "quick", str(folder), "--vae", str(tmp_path / "tiny"), *home]) == 0
+    prior = load_model(read_registry(tmp_path / "home" / "models")["quick"], Machine(torch.device("cpu"), torch.float32))
+    images = 2 * torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3)) - 1
+    with torch.no_grad():
+        torch.testing.assert_close(prior.encode_image(images), small.encode(images).latents * small.config.scaling_factor)
+    assert main(["models", "verify", *home]) == 0
+    assert main(["models", "add", "quick", str(folder), "--vae", str(tmp_path / "tiny"), *home]) == 1
+    assert "already" in capsys.readouterr().err
+    assert main(["models", "remove", "quick", *home]) == 0
+    assert not list((tmp_path / "home" / "models" / "fetched").iterdir())
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    capsys.readouterr()
+    assert main(["models", "add", "quick", str(folder), "--vae", str(folder / "unet"), *home]) == 1
+    assert "it is a UNet2DConditionModel" in capsys.readouterr().err
+    assert not list((tmp_path / "home" / "models" / "fetched").iterdir())
