@@ -2,12 +2,13 @@
 
 import bpy
 
-from . import jobs, look_settings, operators, panels, preferences, properties, pump, result_settings
+from . import jobs, look_settings, operators, panels, preferences, prior_settings, properties, pump, result_settings
 from .operators import add_start
 
 _CLASSES: tuple[type, ...] = (
     *preferences.CLASSES,
     *look_settings.CLASSES,
+    *prior_settings.CLASSES,
     *properties.CLASSES,
     *result_settings.CLASSES,
     *operators.CLASSES,
@@ -21,6 +22,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.attach()
     look_settings.attach()
+    prior_settings.attach()
     result_settings.attach()
     add_start.attach()
     pump.start()
@@ -33,6 +35,7 @@ def unregister() -> None:
     pump.stop()
     add_start.detach()
     result_settings.detach()
+    prior_settings.detach()
     look_settings.detach()
     properties.detach()
     for cls in reversed(_CLASSES):

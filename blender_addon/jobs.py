@@ -41,6 +41,8 @@ class LiveJob:
     """What the prior makes of the prompts, once it has said so."""
     said: tuple[str, ...] = ()
     """The same in sentences."""
+    notices: tuple[str, ...] = ()
+    """What the backend changed so that the job could go on."""
     uploaded: float = 0.0
     """Fraction of the arrays sent."""
     error: errors.MaquetteError | None = None
@@ -59,7 +61,8 @@ def start(context: bpy.types.Context, now: Runtime) -> LiveJob:
     """
     if now.job is not None:
         raise errors.MaquetteError(Code.CONFLICT, "A refinement is running.", "Wait for it, or cancel it.")
-    reading = scene_reading.read_scene(context, now.welcome.priors if now.welcome else ())
+    known = (now.welcome.priors, now.welcome.controls) if now.welcome else ((), ())
+    reading = scene_reading.read_scene(context, *known)
     if now.welcome is None:
         raise now.offline or errors.MaquetteError(
             Code.UNREACHABLE, "No backend is connected.", "Press Start Backend, or choose a connection file."
@@ -124,6 +127,8 @@ def _changed(context: bpy.types.Context, now: Runtime, job: LiveJob, status: mes
     if status.readings and status.readings != job.readings:
         job.readings = status.readings
         job.said = readings.sentences(status.readings, recipe_text.recipe_from_json(job.recipe_json))
+    if status.notices:
+        job.notices = status.notices
     if status.state == "failed":
         known = status.error_code in tuple(Code)
         code = Code(status.error_code) if known else Code.INTERNAL
@@ -233,11 +238,12 @@ def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: t
 
 
 def _said_of_each(job: LiveJob) -> dict[str, str]:
-    """What the prior makes of each subject's prompt, by subject."""
+    """What the prior makes of each subject's prompt, by subject, and what was changed on the way."""
     recipe = recipe_text.recipe_from_json(job.recipe_json)
-    prompts = {subject.subject_id: subject.prompt for subject in recipe.subjects}
-    known = (one for one in job.readings if one.subject_id in prompts)
-    return {one.subject_id: readings.sentence(one, recipe.prior, prompts[one.subject_id]) for one in known}
+    texts = {subject.subject_id: (subject.prompt, subject.negative_prompt) for subject in recipe.subjects}
+    known = (one for one in job.readings if one.subject_id in texts)
+    said = {one.subject_id: readings.sentence(one, recipe.prior, *texts[one.subject_id]) for one in known}
+    return {subject_id: " ".join(filter(None, (said.get(subject_id), *job.notices))) for subject_id in texts}
 
 
 def _gone_error(job: LiveJob, gone: list[TargetKey]) -> errors.MaquetteError:

@@ -21,6 +21,7 @@ from . import (
     mirror_halves,
     paint_reading,
     preflight,
+    prior_settings,
     properties,
     quads,
     target_settings,
@@ -52,11 +53,13 @@ class SceneReading:
     targets: tuple[TargetKey, ...]
 
 
-def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -> SceneReading:
+def read_scene(
+    context: bpy.types.Context, known_priors: Collection[str] = (), known_controls: Collection[str] = ()
+) -> SceneReading:
     """The recipe that the scene's Maquette settings describe, checked.
 
     Args:
-        known_priors: the backend's list, once it is known.
+        known_priors, known_controls: the backend's lists, once they are known.
 
     Raises:
         MaquetteError: anything the artist has to change first.
@@ -85,7 +88,11 @@ def read_scene(context: bpy.types.Context, known_priors: Collection[str] = ()) -
         lighting=_lighting(scene, blobs) if look.light == "SCENE" else recipe.Lighting(),
         scene_prompt=look.scene_prompt.strip(),
     )
-    checks.check_recipe(whole, known_priors or (whole.prior,))
+    whole = prior_settings.with_priors(whole, prior_settings.settings(scene))
+    if not known_priors:  # nothing is known yet: whatever is named may be there
+        known_priors = (whole.prior, *(one.name for one in whole.further_priors))
+        known_controls = [one.name for one in whole.controls]
+    checks.check_recipe(whole, known_priors, known_controls)
     keys = tuple(
         TargetKey(subject.subject_id, thing.name, thing.session_uid, how)
         for (subject, how), (_, thing) in zip(read, pairs, strict=True)

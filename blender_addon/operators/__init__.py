@@ -8,6 +8,7 @@ from . import (
     cancel,
     coverage,
     discard_result,
+    edit_priors,
     reconnect,
     refine,
     remove_target,
@@ -36,6 +37,8 @@ CLASSES: tuple[type, ...] = (
     coverage.MAQUETTE_OT_check_views,
     coverage.MAQUETTE_OT_select_unseen,
     coverage.MAQUETTE_OT_add_cameras,
+    edit_priors.MAQUETTE_OT_add_prior,
+    edit_priors.MAQUETTE_OT_remove_prior,
     add_start.MAQUETTE_OT_add_start,
     add_start.MAQUETTE_MT_start,
 )

@@ -74,14 +74,15 @@ def _await_backend(context: bpy.types.Context, now: pump.Runtime) -> None:
 
 def _await_job(context: bpy.types.Context, now: pump.Runtime, job: jobs.LiveJob) -> None:
     """Until the job has ended, with a line each second unless an observer shows progress; Ctrl-C cancels it."""
-    said_at, said, told = 0.0, "", job.said
+    said_at, said, told = 0.0, "", (*job.said, *job.notices)
     try:
         while now.job is job:
             now.tick(context)
             line = "" if now.observers else describe(job)
-            if job.said != told and not now.observers:
-                told = job.said
-                _say(*told)
+            news = (*job.said, *job.notices)
+            if news != told and not now.observers:
+                _say(*(one for one in news if one not in told))
+                told = news
             if line != said and time.monotonic() - said_at >= REPORT_SECS:
                 said_at, said = time.monotonic(), line
                 _say(line)

@@ -1,6 +1,6 @@
 """The Maquette tab of the 3D viewport's sidebar."""
 
-from . import backend, main, paint, results, settings, shape, targets
+from . import backend, main, paint, priors, results, settings, shape, targets
 
 CLASSES: tuple[type, ...] = (
     targets.MAQUETTE_UL_targets,
@@ -11,5 +11,6 @@ CLASSES: tuple[type, ...] = (
     results.MAQUETTE_PT_results,
     settings.MAQUETTE_PT_cameras,
     settings.MAQUETTE_PT_advanced,
+    priors.MAQUETTE_PT_priors,
     backend.MAQUETTE_PT_backend,
 )

@@ -66,7 +66,7 @@ def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: jobs.
     row = layout.row(align=True)
     row.operator("maquette.stop_and_keep", icon="CHECKMARK")
     row.operator("maquette.cancel", icon="X")
-    for line in job.said:
+    for line in (*job.said, *job.notices):
         draw_lines(layout, context, line, icon="INFO")
 
 

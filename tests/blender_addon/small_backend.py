@@ -39,6 +39,8 @@ class Script:
     fail_with: MaquetteError | None = None
     readings: dict[str, messages.PromptReading] = field(default_factory=dict)
     """By a subject's name; told after the first step, as a loaded prior does."""
+    notices: tuple[str, ...] = ()
+    """Told then, too."""
     tells_origin: bool = True
     """Where a new surface came from; backends before protocol 1.2 do not say."""
     share_seen: float = 1.0
@@ -215,7 +217,7 @@ class SmallBackend:
             results.append(
                 messages.SubjectResult(subject.subject_id, recipe.MeshRef(*refs), same, color, origin, **maps, **looks)
             )
-        return messages.JobStatus(job.job_id, "finished", results=tuple(results), readings=self._readings(job))
+        return replace(self._running(job), state="finished", results=tuple(results))
 
     def _origin(self, subject: recipe.Subject) -> messages.SurfaceOrigin:
         positions, triangles = (self._array(ref) for ref in (subject.mesh.positions, subject.mesh.triangles))
@@ -223,7 +225,8 @@ class SmallBackend:
         return messages.SurfaceOrigin(*(self._store(array) for array in found))
 
     def _running(self, job: Job) -> messages.JobStatus:
-        return messages.JobStatus(job.job_id, "running", readings=self._readings(job) if job.step else ())
+        told = {"readings": self._readings(job), "notices": self.script.notices} if job.step else {}
+        return messages.JobStatus(job.job_id, "running", **told)
 
     def _readings(self, job: Job) -> tuple[messages.PromptReading, ...]:
         told = ((subject.subject_id, self.script.readings.get(subject.name)) for subject in job.recipe.subjects)

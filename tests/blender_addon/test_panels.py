@@ -19,6 +19,7 @@ PANELS = (
     "MAQUETTE_PT_cameras",
     "MAQUETTE_PT_results",
     "MAQUETTE_PT_advanced",
+    "MAQUETTE_PT_priors",
     "MAQUETTE_PT_backend",
 )
 COMPLAINTS = ("not found", "unknown operator", "Error", "Traceback", "rna_ui", "enum")
@@ -78,6 +79,29 @@ def test_with_a_target_and_a_backend(addon: Addon, connected: SmallBackend, capf
     for name in ("prior", "seed", "texture_size", "grid_resolution", "scene_prompt", "finish_steps"):
         assert name in found["MAQUETTE_PT_advanced"]
     assert "Connected: small backend" in found["MAQUETTE_PT_backend"]
+
+
+def test_priors_and_control_nets_are_added_in_a_closed_panel_up_to_their_limits(
+    addon: Addon, capfd: pytest.CaptureFixture[str]
+) -> None:
+    priors = bpy.context.scene.maquette_priors
+    assert "DEFAULT_CLOSED" in bpy.types.MAQUETTE_PT_priors.bl_options
+    found = draw_panels(capfd)["MAQUETTE_PT_priors"]
+    assert "geometry_scale_end" in found
+    assert "prior_weight" not in found, "without a further prior there is nothing to weigh"
+    for kind, most in (("further", 3), ("controls", 4)):
+        for _ in range(most):
+            assert bpy.ops.maquette.add_prior(kind=kind) == {"FINISHED"}
+        assert bpy.ops.maquette.add_prior(kind=kind) == {"CANCELLED"}
+    priors.further[1].model, priors.controls[0].model = "mv", "depths"
+    found = draw_panels(capfd)["MAQUETTE_PT_priors"]
+    assert "prior_weight" in found
+    assert found.count("maquette.remove_prior") == 7
+    assert "maquette.add_prior" not in found
+    assert bpy.ops.maquette.remove_prior(kind="further", index=0) == {"FINISHED"}
+    assert bpy.ops.maquette.remove_prior(kind="further", index=5) == {"CANCELLED"}
+    assert [one.model for one in priors.further] == ["mv", ""]
+    assert draw_panels(capfd)["MAQUETTE_PT_priors"].count("maquette.add_prior") == 1
 
 
 def test_a_list_line_shows_name_and_prompt(addon: Addon, capfd: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +181,41 @@ def test_a_prompt_that_was_cut_says_how_much_was_read(
     job = begin(addon)
     pump_until(addon, lambda: job.said != ())
     assert "Only the first 120 of 399 characters are used." in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+
+
+def test_what_the_backend_gave_up_is_said_while_it_runs_and_on_the_result(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube()
+    notice = "Out of memory: the VAE takes one picture at a time now."
+    connected.script.notices = (notice,)
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.notices != ())
+    assert notice in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    assert notice in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+
+
+def test_cuts_of_the_negative_prompt_and_by_further_priors_are_said(
+    addon: Addon, connected: SmallBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenes.cube(prompt="a crate")
+    bpy.context.scene.maquette.targets[0].negative_prompt = "dust " * 60
+    cuts = (messages.CutText("starter", True, 40), messages.CutText("mv", True, 20))
+    connected.script.readings = {"Crate": messages.PromptReading("", 7, cuts=cuts)}
+    connected.script.hold_at = 2
+    job = begin(addon)
+    pump_until(addon, lambda: job.said != ())
+    said = (
+        "Only the first 40 of 299 characters of the negative prompt are used."
+        " Only the first 20 of 299 characters of the negative prompt are used by mv."
+    )
+    assert said in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
+    connected.script.hold_at = None
+    pump_until(addon, lambda: addon("pump").runtime().job is None)
+    assert said in _lines(draw_panels(capfd)["MAQUETTE_PT_main"])
 
 
 def test_a_job_found_again_says_it_again(

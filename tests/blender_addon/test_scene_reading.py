@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import blender_scenes as scenes
 import bpy
@@ -118,6 +119,30 @@ def test_a_chosen_preset_arrives_in_the_recipe(addon: Addon) -> None:
     made = read(bpy.context).recipe
     assert (made.guidance.method, made.guidance.geometry_scale, made.guidance.appearance_scale) == ("vsd", 100.0, 12.5)
     assert (made.stages.geometry_steps, made.stages.appearance_steps) == (15_000, 40)
+
+
+def test_priors_control_nets_and_moving_scales_arrive_in_the_recipe(addon: Addon) -> None:
+    scenes.cube()
+    read, priors = addon("scene_reading").read_scene, bpy.context.scene.maquette_priors
+    plain = read(bpy.context).recipe
+    priors.further.add()  # a line in which nothing is chosen yet
+    priors.controls.add()
+    assert read(bpy.context).recipe == plain
+    bpy.context.scene.maquette.geometry_scale, priors.geometry_scale_end = 100, 20
+    priors.prior_weight, priors.further[0].model, priors.further[0].weight = 0.5, "mv", 40
+    priors.controls[0].model, priors.controls[0].weight = "depths", 0.75
+    made, parts = read(bpy.context).recipe, addon("_protocol").recipe
+    assert made.guidance == replace(plain.guidance, geometry_scale=100.0, geometry_scale_end=20.0)
+    assert (made.prior_weight, made.further_priors) == (0.5, (parts.FurtherPrior("mv", 40.0),))
+    assert made.controls == (parts.Control("depths", 0.75),)
+
+
+@pytest.mark.parametrize(("kind", "what"), [("further", "prior"), ("controls", "ControlNet")])
+def test_a_model_that_the_backend_has_not_is_named_before_anything_is_sent(addon: Addon, kind: str, what: str) -> None:
+    scenes.cube()
+    getattr(bpy.context.scene.maquette_priors, kind).add().model = "gone"
+    with pytest.raises(addon("_protocol").errors.MaquetteError, match=f"no {what} “gone”"):
+        addon("scene_reading").read_scene(bpy.context, ("starter",), ())
 
 
 def test_surroundings_are_visible_meshes_that_are_no_targets(addon: Addon) -> None:
