@@ -26,18 +26,19 @@ _SCALARS = 5
 
 def evened(
     change: NDArray[np.floating], positions: NDArray[np.floating], triangles: NDArray[np.integer],
-    corner_uvs: NDArray[np.floating],
+    corner_uvs: NDArray[np.floating], mobile: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """``change`` [S,S,C] of a texture, row 0 at the bottom, without its steps across seams.
 
     ``positions`` [V,3] and ``triangles`` [F,3] name one vertex at each place; ``corner_uvs`` [F,3,2]. Channels from the sixth on
     are vectors in the frame of the UVs, which seams turn: their change fades out towards seams. Without seams: as it is.
+    Where one side of a seam is ``mobile`` [S,S] and the other is not, it goes all the way.
     """
     result = change.astype(np.float32)
     edges = shared_edges(positions, triangles, corner_uvs)
     if not edges.seam.any():
         return result
-    seams = _Seams(edges, corner_uvs, len(change))
+    seams = _Seams(edges, corner_uvs, mobile if mobile is not None else np.ones(change.shape[:2], bool))
     for _ in range(_ROUNDS):
         result[..., :_SCALARS] += seams.spread(seams.halfway(result[..., :_SCALARS]))
     held = seams.spread(np.ones((len(seams.texel), 1), np.float32))
@@ -46,14 +47,19 @@ def evened(
 
 
 class _Seams:
-    """Places along all seams of one texture, and how far what is said there is heard."""
+    """Places along all seams of one texture [S,S], which of them are mobile, and how far what is said there is heard."""
 
-    def __init__(self, edges: SharedEdges, corner_uvs: NDArray[np.floating], size: int) -> None:
+    def __init__(self, edges: SharedEdges, corner_uvs: NDArray[np.floating], mobile: NDArray[np.bool_]) -> None:
+        size = len(mobile)
         owner = owners_under_texels(corner_uvs, size)
         self.size = size
         self.places = seam_places(edges, size)
         """[2,N,2]: texture coordinates a little inside of either side"""
-        at_seams, self._row = np.unique(texels_at(self.places, size).ravel(), return_inverse=True)
+        texels = texels_at(self.places, size)
+        at_seams, self._row = np.unique(texels.ravel(), return_inverse=True)
+        one, other = mobile.ravel()[texels].astype(np.float32)
+        self._way = np.concatenate([0.5 + (one - other) / 2, 0.5 + (other - one) / 2])[:, None]
+        """[2N,1]: how much of the way to the other side each place goes"""
         self._band = _near(at_seams, size)
         self.texel = np.searchsorted(self._band, at_seams)
         """[K] texels at seams, as numbers of the band; ``_row`` tells of each place which one of them it is"""
@@ -61,9 +67,9 @@ class _Seams:
         self._mean = _mean_of_neighbours(island, self._band, size)
 
     def halfway(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[K,C]: what takes each texel at a seam to the mean of both sides."""
+        """[K,C]: what takes each texel at a seam to the mean of both sides, or to the side that stays."""
         values = bilinear(image, self.places.reshape(-1, 2)).reshape(2, -1, image.shape[2])
-        wanted = np.concatenate([values[1] - values[0], values[0] - values[1]]) / 2
+        wanted = np.concatenate([values[1] - values[0], values[0] - values[1]]) * self._way
         count = np.bincount(self._row, minlength=len(self.texel))
         summed = [np.bincount(self._row, wanted[:, channel], len(self.texel)) for channel in range(image.shape[2])]
         return (np.stack(summed, -1) / count[:, None]).astype(np.float32)

@@ -49,12 +49,24 @@ class Canvas:
         """[P]: how far each texel may go from what was given."""
         return shares(self.given, self.texels, self.moved.mesh.triangles)
 
-    def evened(self, change: Tensor) -> Tensor:
-        """A learned change [1,S,S,C] of its texture (see ``seam_evening``), both sides of each UV seam brought together."""
+    def evened(self, change: Tensor, mobile: NDArray[np.bool_]) -> Tensor:
+        """A learned change [1,h,w,C] of its texture (see ``seam_evening``), both sides of each UV seam brought together, as far
+        as its texels [S,S] are ``mobile``."""
         mesh = self.moved.mesh
         assert mesh.corner_uvs is not None
         triangles = first_at_each_place(mesh.positions)[mesh.triangles]
-        return torch.from_numpy(evened(change[0].numpy(), mesh.positions, triangles, mesh.corner_uvs))[None]
+        side = change.shape[1]
+        blocks = np.asarray(mobile.reshape(side, self.size // side, side, self.size // side).all((1, 3)))
+        return torch.from_numpy(evened(change[0].numpy(), mesh.positions, triangles, mesh.corner_uvs, blocks))[None]
+
+    def mobile(self, seen: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """[S,S]: texels that give way at seams. Of given maps those that are not kept; else those that will be filled in, for
+        they are not among the ``seen`` [P] ones (None: none will be)."""
+        if self.given.starts:
+            gives_way = self.share > 0
+        else:
+            gives_way = np.ones_like(self.share, bool) if seen is None else ~seen | (self.share == 0)
+        return self.texels.image(gives_way, np.ones((self.size, self.size), bool))
 
     def standing(self, picture_from_unit: NDArray[np.floating] | None = None) -> SceneObject:
         """The subject as an object of a picture: in unit space, or moved from there by a matrix [4,4]."""

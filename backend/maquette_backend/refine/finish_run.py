@@ -78,7 +78,7 @@ def finish_base_color(run: AppearanceRun, base_color: NDArray[np.uint8]) -> NDAr
 def changed_by(canvas: Canvas, base_color: NDArray[np.uint8], change: Tensor) -> NDArray[np.uint8]:
     """``base_color`` with a change [1,h,w,3] of sRGB 0..1 added that was learned at a smaller size."""
     covered, given = canvas.texels.covered, canvas.given.base_color
-    whole = whole_change(canvas, change)
+    whole = whole_change(canvas, change, canvas.mobile())
     step = np.round(255 * whole[0].permute(1, 2, 0).numpy()[covered] * canvas.share[:, None]).astype(np.int16)
     values = np.clip(base_color[covered].astype(np.int16) + step, 0, 255)
     if given is not None:

@@ -39,9 +39,10 @@ def changed_images(canvas: Canvas, given: SurfaceImages, skin: MaterialSkin) -> 
     )
 
 
-def moved_images(canvas: Canvas, images: SurfaceImages, moved: Tensor) -> SurfaceImages:
-    """Maps with a change [1,h,w,8] of ``texels_of`` added that was learned at a smaller size, seams brought together."""
-    change = whole_change(canvas, moved)
+def moved_images(canvas: Canvas, images: SurfaceImages, moved: Tensor, seen: NDArray[np.bool_]) -> SurfaceImages:
+    """Maps with a change [1,h,w,8] of ``texels_of`` added that was learned at a smaller size, seams brought together; texels
+    that are not ``seen`` [P] will be filled in."""
+    change = whole_change(canvas, moved, canvas.mobile(seen))
     texels = texels_of(images) + change[0].permute(1, 2, 0)
     normal = nn.functional.normalize(texels[..., 5:], dim=-1, eps=1e-6) * 0.5 + 0.5
     stored = (torch.cat([texels[..., :5], normal], -1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
@@ -50,16 +51,17 @@ def moved_images(canvas: Canvas, images: SurfaceImages, moved: Tensor) -> Surfac
     return SurfaceImages(*(_where(still, old, np.ascontiguousarray(stored[..., part])) for part, old in parts))
 
 
-def whole_change(canvas: Canvas, change: Tensor) -> Tensor:
+def whole_change(canvas: Canvas, change: Tensor, mobile: NDArray[np.bool_]) -> Tensor:
     """A change [1,h,w,C] that was learned at a smaller size, at the texture's own [1,C,S,S].
 
-    Seams are brought together twice: at the size at which they came apart, and then what is left beside their edges.
+    Seams are brought together twice, by texels [S,S] that are ``mobile``: at the size at which they came apart, and then what
+    is left beside their edges.
     """
-    even = canvas.evened(change).permute(0, 3, 1, 2)
+    even = canvas.evened(change, mobile).permute(0, 3, 1, 2)
     if even.shape[2] == canvas.size:
         return even
     whole = nn.functional.interpolate(even, (canvas.size, canvas.size), mode="bilinear", align_corners=False)
-    return canvas.evened(whole.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return canvas.evened(whole.permute(0, 2, 3, 1), mobile).permute(0, 3, 1, 2)
 
 
 def finished_maps(canvas: Canvas, images: SurfaceImages, seen: NDArray[np.bool_]) -> Maps:

@@ -153,7 +153,7 @@ class MaterialRun(AppearanceRun):
 
     def images(self, seen: NDArray[np.bool_]) -> Maps:
         moved = self._map_skin.maps.texels.detach().cpu() - self._at_first
-        return finished_maps(self.canvas, moved_images(self.canvas, self._baked, moved), seen)
+        return finished_maps(self.canvas, moved_images(self.canvas, self._baked, moved, seen), seen)
 
     def vertex_colors(self) -> NDArray[np.uint8]:
         with torch.no_grad():

@@ -42,6 +42,16 @@ def test_both_sides_meet_halfway() -> None:
     np.testing.assert_allclose(other, 0.2, atol=0.012)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_side_that_stays_is_met_all_the_way(kept: int) -> None:
+    owner, before = owners_under_texels(islands(), SIZE), two_plains(0.1, 0.3)
+    mobile = owner >= 2 if kept == 0 else (owner < 2) & (owner >= 0)
+    found = evened(before, FOLDED, SQUARES, islands(), mobile)
+    assert (found[..., :5][~mobile] == before[..., :5][~mobile].astype(np.float32)).all()
+    for side in along_the_seam(found[..., :5], islands()):
+        np.testing.assert_allclose(side, (0.1, 0.3)[kept], atol=0.024)
+
+
 def test_it_fades_out_into_the_islands() -> None:
     found = evened(two_plains(0.1, 0.3), FOLDED, SQUARES, islands())
     row = int(0.2 * SIZE)  # the first island's, from its left border to the seam
