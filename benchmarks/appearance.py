@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from maquette_backend.appearance.atlas import unwrap
 from maquette_backend.appearance.material import Material, MaterialField
 from maquette_backend.appearance.material_bake import bake_material
-from maquette_backend.appearance.seams import seam_report, shared_edges
+from maquette_backend.appearance.seams import SeamReport, SharedEdges, seam_report, shared_edges
 from maquette_backend.render import environments
 from maquette_backend.render.environment import Environment
 from maquette_backend.render.environments import random_environment, studio
@@ -38,6 +38,8 @@ _CELLS = 224
 """224² · 2 = 100,352 triangles."""
 _MIPS = 7
 """Down to 16² texels: there an edge of this mesh is a sixth of a texel long."""
+_FIELDS = 32
+"""Random pictures whose steps are taken together: of one alone the coarsest mip says anything from 0.9 to 1.7, of these 1.02 ± 0.04."""
 _ISLANDS = 16
 """Along each side of the texture."""
 
@@ -185,20 +187,37 @@ def _seams() -> Row:
     positions, triangles = bumpy_torus(100, 50)
     vertices, faces = positions.numpy(), triangles.numpy()
     uvs = unwrap(vertices, faces, 1024).corner_uvs
-    torch.manual_seed(0)
+    edges = shared_edges(vertices, faces, uvs)
+    reports = [_of_random_maps(seed, vertices, uvs, faces, edges) for seed in range(_FIELDS)]
+    color, roughness, metallic = (
+        [sum(r.across for r in mip) / sum(r.inside for r in mip) for mip in zip(*(r[at] for r in reports), strict=True)]
+        for at in range(3)
+    )
+    room = ", ".join(f"{report.measured:.0%}" for report in reports[0][0])
+    how = (
+        f"colour steps over two texels across {int(edges.seam.sum())} seam edges over those beside them, bumpy torus of 10k triangles, "
+        f"xatlas, 1024², worst of all mips; steps of {_FIELDS} random pictures together, for in one alone coarse mips have too few seams "
+        f"with room beside them (of their length {room}): {_listed(color)} in mips 0 to {_MIPS - 1}; roughness {_listed(roughness)}, "
+        f"metallic {_listed(metallic)}"
+    )
+    return Row("appearance.seam_step", max(color), "", "<= 1.1", max(color) <= 1.1, how)
+
+
+def _of_random_maps(
+    seed: int, vertices: NDArray[np.float32], uvs: NDArray[np.float32], faces: NDArray[np.integer], edges: SharedEdges
+) -> tuple[list[SeamReport], ...]:
+    """Of base colour, roughness and metallic, each at every mip."""
+    torch.manual_seed(seed)
     field = MaterialField()
     with torch.no_grad():
         field.grid.table.normal_(0, 0.3)
     images = bake_material(field, vertices, uvs, faces, 1024)
-    edges = shared_edges(vertices, faces, uvs)
-    reports = [seam_report(images.base_color, edges, level) for level in range(_MIPS)]
-    ratios = [report.ratio for report in reports]
-    how = (
-        f"colour step over two texels across {int(edges.seam.sum())} seam edges over that beside them, bumpy torus of 10k triangles, "
-        f"xatlas, 1024², worst of all mips (in brackets the share of the seams with room beside them): "
-        f"{', '.join(f'{report.ratio:.3f} ({report.measured:.0%})' for report in reports)} in mips 0 to {_MIPS - 1}"
-    )
-    return Row("appearance.seam_step", max(ratios), "", "<= 1.1", max(ratios) <= 1.1, how)
+    maps = (images.base_color, images.roughness, images.metallic)
+    return tuple([seam_report(image, edges, level) for level in range(_MIPS)] for image in maps)
+
+
+def _listed(ratios: Sequence[float]) -> str:
+    return " ".join(f"{ratio:.3f}" for ratio in ratios)
 
 
 def _sheet() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
