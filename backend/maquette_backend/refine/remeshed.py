@@ -13,11 +13,12 @@ from maquette_backend.refine.finish import Mesh
 from maquette_backend.refine.remesh import RemeshBody, RemeshSettings
 from maquette_backend.shape.clean import is_closed, keep_parts, remove_degenerate, simplify_parts
 from maquette_backend.shape.crease_sides import Sides, sides_of
-from maquette_backend.shape.creases import EDGE, Creased, creased
+from maquette_backend.shape.creases import creased
 from maquette_backend.shape.evening import evened_places, evened_values
 from maquette_backend.shape.manifold import is_edge_manifold, manifold
-from maquette_backend.shape.reach import Reach, within, worst_between
+from maquette_backend.shape.reach import Reach, between, within
 from maquette_backend.shape.sdf import Solid, Tree, nearest_points, solid_of
+from maquette_backend.shape.sided import Sided
 from maquette_backend.shape.slivers import without_slivers
 from maquette_backend.shape.start_parts import start_parts
 from maquette_backend.shape.symmetrise import is_mirrored, symmetrised
@@ -27,18 +28,28 @@ FACE_BUDGET = 16_000
 in seconds."""
 _LEAST_HEIGHT = 1e-5
 """Of a delivered triangle, in units of the longest side."""
+_SLIVER = 0.03
+"""A triangle lower than this many cells says nothing, and beside an edge may face anywhere."""
 SOLE = 0.25
 """What ends up less than this share of a grid's cell above a locked floor stands on it."""
 MEANT = 5e-3
 """A start this near to its own mirror image, in units of the longest side, is meant to be symmetric."""
 _TRIES = 4
 _TOLERATED = 4e-3
-"""What the inside of a triangle may be past the bound, in units of the longest side, before edges are given up."""
+"""What the inside of a triangle may be past the bound, in units of the longest side, before edges are given up there."""
+_WITHOUT_EDGES = (0.0, 3.0, np.inf)
+"""So many cells around such places there are no edges, in one try after the other: at a wild surface at the end of its
+reach they are not worth what they add to it."""
+_WILD = 10 * _TOLERATED
+"""Where something is as far past the bound, all edges are given up at once."""
+_AT_THE_START = 0.05
+"""So near to the start's surface, in cells, the way to it says nothing."""
 _LOST_PART_CLASS = 48
 """The grid on which a part that came to nothing is found again, by itself."""
 
 _NONE_MARKED: NDArray[np.int32] = np.zeros((0, 2), np.int32)
 
+Points = NDArray[np.float64]
 Positions = NDArray[np.floating]
 Triangles = NDArray[np.integer]
 
@@ -52,18 +63,32 @@ def delivered(
     sides = sides_of(start.positions, start.triangles, sharp_edges)
     body.finest()
     reach = reach_of(body, start)
-    edged = with_edges(body, sides, lambda points: reach.excess(points)[0] <= 0)
-    found = _finished(edged, body, start, triangle_budget, reach)
-    if worst_between(found.positions.astype(np.float64), found.triangles, reach) <= _TOLERATED:
-        return found
-    # a wild surface at the end of its reach: edges are not worth what they add to it
-    plain = with_edges(body, sides, lambda points: np.zeros(len(points), bool))
-    return _finished(plain, body, start, triangle_budget, reach)
-
-
-def _finished(edged: Creased, body: RemeshBody, start: Mesh, triangle_budget: int, reach: Reach) -> Mesh:
     spacing = body.grid.grid.spacing
-    positions, triangles = evened(edged, body.solid, spacing)
+    too_far, found, worst = np.zeros((0, 3)), start, 0.0
+    for gap in _WITHOUT_EDGES:
+        if worst > _WILD and gap < np.inf:
+            continue
+        edged = with_edges(body, sides, _far_from(too_far, gap * spacing))
+        found = _finished(edged, body, start, triangle_budget, reach)
+        places, excess = between(found.positions.astype(np.float64), found.triangles, reach)
+        worst = excess.max(initial=0.0)
+        if worst <= _TOLERATED:
+            break
+        too_far = np.concatenate([too_far, places[excess > _TOLERATED]])
+    return found
+
+
+def _far_from(places: Points, gap: float) -> Callable[[Points], NDArray[np.bool_]]:
+    """Which points [P,3] are farther than ``gap`` from all of ``places`` [N,3]."""
+    if len(places) == 0:
+        return lambda points: np.ones(len(points), bool)
+    tree = KDTree(places)
+    return lambda points: tree.query(points)[0] > gap
+
+
+def _finished(edged: Sided, body: RemeshBody, start: Mesh, triangle_budget: int, reach: Reach) -> Mesh:
+    spacing = body.grid.grid.spacing
+    positions, triangles = without_slivers(*evened(edged, body.solid, spacing), _SLIVER * spacing)
     positions, triangles = with_every_part(*sound(positions, triangles), start)
     mirrors = tuple(each for each in body.controls.mirrors if is_mirrored(start.positions, start.triangles, each, MEANT))
     budget = triangle_budget or FACE_BUDGET
@@ -77,15 +102,13 @@ def _finished(edged: Creased, body: RemeshBody, start: Mesh, triangle_budget: in
     return Mesh(positions.astype(np.float32), triangles.astype(np.int32))
 
 
-def with_edges(
-    body: RemeshBody, sides: Sides, allowed: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
-) -> Creased:
+def with_edges(body: RemeshBody, sides: Sides, allowed: Callable[[Points], NDArray[np.bool_]]) -> Sided:
     """The moved surface without degenerate triangles, with vertices along the edges between the start's ``sides``,
     where they are ``allowed``."""
     raw, faces, came_from = body.delivered()
     positions, triangles = sound(raw, faces)
     if len(triangles) == 0:
-        return Creased(positions.astype(np.float64), triangles.astype(np.int64), np.zeros(0, np.int64))
+        return Sided(positions.astype(np.float64), triangles.astype(np.int64), np.zeros(0, np.int64), np.zeros(0))
     same = KDTree(raw).query(positions)[1]  # tidying moves no vertex
     return creased(positions, triangles, came_from[same], sides, body.grid.grid.spacing, allowed)
 
@@ -123,18 +146,20 @@ def sound(positions: Positions, triangles: Triangles) -> tuple[NDArray[np.float3
     return without_slivers(*manifold(*remove_degenerate(positions, triangles)))
 
 
-def evened(edged: Creased, solid: Solid, spacing: float) -> tuple[NDArray[np.float64], Triangles]:
+def evened(edged: Sided, solid: Solid, spacing: float) -> tuple[NDArray[np.float64], Triangles]:
     """Positions [V,3] evened along the surface, after which each vertex goes to where it was from the start's surface,
-    itself evened, so that no motion is lost but what is as short as a cell. Vertices on edges are evened along these, and
-    round nothing."""
+    itself evened, so that no motion is lost but what is as short as a cell. Beside an edge the start's nearest surface may
+    be another side's, of another level: there none goes anywhere."""
     if len(edged.triangles) == 0:
         return edged.positions, edged.triangles
-    level = evened_values(edged, solid.to_surface(edged.positions)[0])
+    before, facing = solid.to_surface(edged.positions)
+    level = evened_values(edged, before)
     smooth = evened_places(edged)
     distance, outward = solid.to_surface(smooth)
     wrong = distance - level
-    back = (np.abs(wrong) < spacing) & (edged.side != EDGE)
-    return smooth - np.where(back, wrong, 0.0)[:, None] * outward, edged.triangles
+    same_way = ((outward * facing).sum(axis=1) > 0.5) | (np.abs(before) < _AT_THE_START * spacing)
+    back = np.where((np.abs(wrong) < spacing) & same_way, edged.inside * wrong, 0.0)
+    return smooth - back[:, None] * outward, edged.triangles
 
 
 def with_every_part(

@@ -34,6 +34,18 @@ class Sides:
     """[F], from 0."""
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Where on a start surface the vertices of a new one came from."""
+
+    side: NDArray[np.int64]
+    """[V]."""
+    outward: Points
+    """[V,3]: the start's normal there."""
+    foot: Points
+    """[V,3]: the nearest point of that side."""
+
+
 def sides_of(
     positions: NDArray[np.floating], triangles: NDArray[np.integer], marked: NDArray[np.integer]
 ) -> Sides:
@@ -58,35 +70,36 @@ def sides_of(
     return Sides(vertices, faces, side)
 
 
-def side_of_vertices(
-    came_from: Points, vertices: Points, faces: Triangles, sides: Sides, spacing: float
-) -> tuple[NDArray[np.int64], Points]:
-    """The side [V] that each vertex of a new surface came from, and the start's normal there [V,3], outwards.
+def origins_of(came_from: Points, vertices: Points, faces: Triangles, sides: Sides, spacing: float) -> Origins:
+    """Which side each vertex [V,3] of a new surface came from, and where there.
 
     Beyond a convex edge two sides are equally near: there the vertex is of the one that it faces with.
     """
     normal = _vertex_normals(vertices, faces)
-    nearest = facing_points(came_from, normal, sides.vertices, sides.triangles).triangles
-    side = sides.side[nearest]
+    found = facing_points(came_from, normal, sides.vertices, sides.triangles)
+    corners = sides.triangles[found.triangles]
+    side, result = sides.side[found.triangles], sides.side[found.triangles]
+    outward, foot = _unit(sides.vertices, corners), np.einsum("pk,pkx->px", found.weights, sides.vertices[corners])
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     ends = ends[side[ends[:, 0]] != side[ends[:, 1]]]
     pairs = np.sort(side[ends], axis=1)
-    result, outward = side.copy(), _unit(sides.vertices, sides.triangles[nearest])
-    for low, high in np.unique(pairs, axis=0).tolist():
-        near = np.unique(ends[(pairs == (low, high)).all(axis=1)])
-        found = [_to_side(came_from[near], sides, each) for each in (low, high)]
-        (gap, facing), (other_gap, other_facing) = found
-        tie = np.abs(gap - other_gap) < 0.02 * spacing
-        result[near[tie]] = np.where((facing * normal[near]).sum(1) >= (other_facing * normal[near]).sum(1), low, high)[tie]
-        outward[near[tie]] = np.where((result[near] == low)[:, None], facing, other_facing)[tie]
-    return result, outward * np.where((outward * normal).sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    for both in np.unique(pairs, axis=0).tolist():
+        near = np.unique(ends[(pairs == both).all(axis=1)])
+        gaps, ways, feet = zip(*(_to_side(came_from[near], sides, each) for each in both), strict=True)
+        tie = np.abs(gaps[0] - gaps[1]) < 0.02 * spacing
+        faced = [(each * normal[near]).sum(axis=1) for each in ways]
+        chosen = np.where(faced[0] >= faced[1], 0, 1)[tie]
+        rows, near = np.flatnonzero(tie), near[tie]
+        result[near] = np.array(both)[chosen]
+        outward[near], foot[near] = np.stack(ways)[chosen, rows], np.stack(feet)[chosen, rows]
+    return Origins(result, outward * np.where((outward * normal).sum(axis=1, keepdims=True) < 0, -1.0, 1.0), foot)
 
 
-def _to_side(points: Points, sides: Sides, side: int) -> tuple[Points, Points]:
-    """Distance [P] to one side, and its normal there [P,3]."""
+def _to_side(points: Points, sides: Sides, side: int) -> tuple[Points, Points, Points]:
+    """Distance [P] to one side, its normal there [P,3], and the place [P,3]."""
     mine = sides.triangles[sides.side == side]
-    gap, owner, _ = nearest_points(np.ascontiguousarray(points), sides.vertices, mine)
-    return gap, _unit(sides.vertices, mine[owner])
+    gap, owner, place = nearest_points(np.ascontiguousarray(points), sides.vertices, mine)
+    return gap, _unit(sides.vertices, mine[owner]), place
 
 
 def _unit(vertices: Points, triangles: Triangles) -> Points:

@@ -2,8 +2,9 @@
 
 A grid's surface crosses an edge of the start somewhere within a cell and so cuts it, here more and there less. As in
 feature-sensitive extraction (Kobbelt et al. 2001, "Feature sensitive surface extraction from volume data") the tangent
-planes of both sides say where the line is; here they are those of the moved surface, and which vertex is of which side
-is known from where it came from, so that triangles are only ever divided and a closed surface stays closed.
+planes of both sides say where the line is; here they are those in which the moved sides go on (``side_levels``), and which
+vertex is of which side is known from where it came from, so that triangles are only ever divided and a closed surface
+stays closed. An edge is found along all of its length or not at all: one that is sharp here and cut there has beads.
 """
 
 from __future__ import annotations
@@ -13,38 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from .crease_sides import Sides, side_of_vertices
+from .crease_sides import Origins, Sides, origins_of
+from .evening import evened_places
+from .side_levels import FARTHEST, Beside, beside_edges, kept_apart, shortened
+from .sided import EDGE, Sided
 
 Points = NDArray[np.float64]
 Triangles = NDArray[np.int64]
 
-_LEAST_ANGLE, _MOST_ANGLE = 20.0, 140.0
-"""Degrees between two sides' normals for which the line they meet in is well known."""
-_FARTHEST = 0.6
-"""What a vertex may be moved by to get onto that line, in cells of the grid."""
 _LINE = 0.02
 """A triangle lower than this many cells is a line."""
-_OWN_AREA = 0.05
-"""For its normal a vertex counts the start's as much as a triangle of this many cells squared."""
-_BLUR = 3
-
-
-EDGE = -1
-"""In place of a side: that of a vertex on an edge."""
-
-
-@dataclass(frozen=True)
-class Creased:
-    """A surface with vertices along its edges."""
-
-    positions: Points
-    """[V,3]."""
-    triangles: Triangles
-    """[F,3]."""
-    side: NDArray[np.int64]
-    """[V]: of the start; EDGE on the line in which two meet. Two such vertices are neighbours only along a line."""
+_TURNED = 0.2
+"""Least cosine between a triangle and the side that it is of."""
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -66,26 +49,29 @@ def creased(
     sides: Sides,
     spacing: float,
     allowed: Callable[[Points], NDArray[np.bool_]] = lambda points: np.ones(len(points), bool),
-) -> Creased:
-    """The surface (``positions`` [V,3], ``triangles`` [F,3]; closed) divided where two of the start's ``sides`` meet.
+) -> Sided:
+    """The surface (``positions`` [V,3], ``triangles`` [F,3]; closed) divided where two of the start's ``sides`` meet and
+    an edge is ``allowed``, at places [P,3].
 
-    ``came_from`` [V,3] is where each vertex was before anything moved, ``spacing`` a cell of the grid it was found on;
-    ``allowed`` says at which places [P,3] a vertex may be.
-    Nothing is turned over: where the meeting line would do that, or is not well known, a triangle stays as it is.
+    ``came_from`` [V,3] is where each vertex was before anything moved, ``spacing`` a cell of the grid it was found on.
+    Where the meeting line would turn a triangle over though it is evened, as in a strip thinner than a cell, triangles stay
+    as they are.
     """
     vertices, faces = positions.astype(np.float64), triangles.astype(np.int64)
-    side, outward = side_of_vertices(came_from, vertices, faces, sides, spacing)
-    normal = _side_normals(vertices, faces, side, outward * (_OWN_AREA * spacing**2))
-    lines = _meeting(vertices, faces, side, normal, spacing)
+    origin = origins_of(came_from, vertices, faces, sides, spacing)
+    beside = beside_edges(vertices, faces, came_from, origin, spacing)
+    lines = _meeting(vertices, faces, origin, beside, spacing)
     lines = _without(lines, ~allowed(lines.place))
-    while len(lines.ends):
-        placed, divided, parent = _divided(vertices, faces, side, normal, lines, spacing)
-        turned = _turned(placed, divided, _facing(vertices, faces, side, normal, divided, parent), _LINE * spacing)
-        wrong = _used_lines(lines, faces, divided[turned], parent[turned], len(vertices))
+    apart = kept_apart(beside, origin.outward, spacing)
+    for _ in range(_ROUNDS):
+        found, parent = _divided(apart, faces, origin, beside, lines, spacing)
+        pieces = found.triangles
+        turned = _turned(evened_places(found), pieces, _facing(vertices, faces, origin, pieces, parent), _LINE * spacing)
+        wrong = _used_lines(lines, faces, pieces[turned], parent[turned], len(vertices))
         if not wrong.any():
-            return Creased(placed, divided, np.concatenate([side, np.full(len(placed) - len(side), EDGE)]))
+            break
         lines = _without(lines, wrong)
-    return Creased(vertices, faces, side)
+    return _divided(apart, faces, origin, beside, lines, spacing)[0]
 
 
 def _used_lines(lines: _Lines, faces: Triangles, pieces: Triangles, parent: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
@@ -104,49 +90,28 @@ def _without(lines: _Lines, wrong: NDArray[np.bool_]) -> _Lines:
     return _Lines(lines.ends[~wrong], lines.place[~wrong], renumbered[lines.number])
 
 
-def _side_normals(vertices: Points, faces: Triangles, side: NDArray[np.int64], start: Points) -> Points:
-    """Unit normal [V,3] of each vertex's own side there: of triangles with no other side's corner, blurred along it.
-    ``start`` [V,3], the start's normal times an area, decides where there is hardly one."""
-    cross = np.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])
-    corners = side[faces]
-    pure = (corners == corners[:, :1]).all(axis=1)
-    total = start.copy()
-    for corner in range(3):
-        np.add.at(total, faces[pure, corner], cross[pure])
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ends = ends[side[ends[:, 0]] == side[ends[:, 1]]]
-    both = np.concatenate([ends, ends[:, ::-1]])
-    count = len(vertices)
-    beside = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count))
-    for _ in range(_BLUR):
-        total = total + 0.5 * (beside @ total)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
-
-
-def _meeting(vertices: Points, faces: Triangles, side: NDArray[np.int64], normal: Points, spacing: float) -> _Lines:
-    """All edges with ends on two sides for which the place where these meet is well known."""
+def _meeting(vertices: Points, faces: Triangles, origin: Origins, beside: Beside, spacing: float) -> _Lines:
+    """New vertices on all edges of the mesh whose ends are of two sides that meet in a line that is well known."""
     ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    edges, place = np.unique(ends, axis=0, return_inverse=True)
-    crossing = np.flatnonzero(side[edges[:, 0]] != side[edges[:, 1]])
-    chosen = edges[crossing]
-    (p, q), (n, m) = np.moveaxis(vertices[chosen], 1, 0), np.moveaxis(normal[chosen], 1, 0)
-    middle = (p + q) / 2
+    keys, crossing = ends @ [len(vertices), 1], np.sort(beside.crossing, axis=1) @ [len(vertices), 1]
+    chosen, first = np.unique(crossing, return_index=True)
+    chosen_ends = np.sort(beside.crossing, axis=1)[first]
+    (p, q), (n, m) = np.moveaxis(beside.anchors[chosen_ends], 1, 0), np.moveaxis(origin.outward[chosen_ends], 1, 0)
+    middle = vertices[chosen_ends].mean(axis=1)
     cosine = (n * m).sum(axis=1)
-    known = (cosine < np.cos(np.deg2rad(_LEAST_ANGLE))) & (cosine > np.cos(np.deg2rad(_MOST_ANGLE)))
     rise, other = (n * (p - middle)).sum(axis=1), (m * (q - middle)).sum(axis=1)
-    scale = 1 / np.where(known, 1 - cosine**2, 1.0)
+    scale = 1 / (1 - cosine**2)
     # the shortest way from the middle onto both tangent planes
     way = ((rise - cosine * other) * scale)[:, None] * n + ((other - cosine * rise) * scale)[:, None] * m
-    known &= np.linalg.norm(way, axis=1) <= _FARTHEST * spacing
-    number = np.full(len(edges), -1)
-    number[crossing[known]] = np.arange(int(known.sum()))
-    return _Lines(chosen[known], (middle + way)[known], number[place.reshape(3, -1).T])
+    place = np.searchsorted(chosen, keys).clip(max=max(len(chosen) - 1, 0))
+    number = np.where(chosen[place] == keys, place, -1) if len(chosen) else np.full(len(keys), -1)
+    return _Lines(chosen_ends, middle + shortened(way, FARTHEST * spacing), number.reshape(3, -1).T)
 
 
 def _divided(
-    vertices: Points, faces: Triangles, side: NDArray[np.int64], normal: Points, lines: _Lines, spacing: float
-) -> tuple[Points, Triangles, NDArray[np.int64]]:
-    """The vertices with the new ones [W,3], the triangles divided at them [G,3], and which one each was a part of [G]."""
+    vertices: Points, faces: Triangles, origin: Origins, beside: Beside, lines: _Lines, spacing: float
+) -> tuple[Sided, NDArray[np.int64]]:
+    """The surface with the new vertices, its triangles [G,3] divided at them, and which one each was a part of [G]."""
     new = np.where(lines.number >= 0, len(vertices) + lines.number, -1)
     split = (new >= 0).sum(axis=1)
     whole, corner = np.flatnonzero(split == 0), np.flatnonzero(split == 3)
@@ -162,31 +127,34 @@ def _divided(
         for chosen, piece in parts:
             pieces.append(np.stack(piece, 1)[chosen])
             parents.append(np.flatnonzero(chosen))
-    at_corner = _corners(vertices, faces[corner], normal, lines.place[lines.number[corner]], spacing)
-    return np.concatenate([vertices, lines.place, at_corner]), np.concatenate(pieces), np.concatenate(parents)
+    planes, through = origin.outward[faces[corner]], beside.anchors[faces[corner]]
+    placed = np.concatenate([vertices, lines.place, _corners(planes, through, lines.place[lines.number[corner]], spacing)])
+    added = len(placed) - len(vertices)
+    side = np.concatenate([origin.side, np.full(added, EDGE)])
+    inside = np.concatenate([beside.inside, np.zeros(added)])
+    return Sided(placed, np.concatenate(pieces), side, inside), np.concatenate(parents)
 
 
-def _corners(vertices: Points, corners: Triangles, normal: Points, on_lines: Points, spacing: float) -> Points:
-    """Where three sides meet, [C,3]; between the new vertices [C,3,3] of the triangle's edges where that is not known."""
+def _corners(planes: Points, through: Points, on_lines: Points, spacing: float) -> Points:
+    """Where three sides meet, [C,3]: their normals are ``planes`` [C,3,3], points of them ``through`` [C,3,3]; between the
+    new vertices [C,3,3] of the triangle's edges where that is not known."""
     mean = on_lines.mean(axis=1)
-    planes = normal[corners]
     known = np.abs(np.linalg.det(planes)) > 0.15
-    rise = np.einsum("ckx,ckx->ck", planes, vertices[corners] - mean[:, None])
+    rise = np.einsum("ckx,ckx->ck", planes, through - mean[:, None])
     way = np.zeros_like(mean)
     way[known] = np.linalg.solve(planes[known], rise[known][..., None])[..., 0]
-    near = np.linalg.norm(way, axis=1) <= _FARTHEST * spacing
-    return mean + np.where(near[:, None], way, 0.0)
+    return mean + shortened(way, FARTHEST * spacing)
 
 
 def _facing(
-    vertices: Points, faces: Triangles, side: NDArray[np.int64], normal: Points, pieces: Triangles, parent: NDArray[np.int64]
+    vertices: Points, faces: Triangles, origin: Origins, pieces: Triangles, parent: NDArray[np.int64]
 ) -> Points:
     """The way that each piece [G,3] should face: as the side that its old corners are of, or as what it was a part of."""
     old = pieces < len(vertices)
     first = pieces[np.arange(len(pieces)), old.argmax(axis=1)]
-    its = np.where(old, side[np.where(old, pieces, 0)], side[first][:, None])
+    its = np.where(old, origin.side[np.where(old, pieces, 0)], origin.side[first][:, None])
     a, b, c = np.moveaxis(vertices[faces[parent]], 1, 0)
-    return np.where((its == its[:, :1]).all(axis=1)[:, None], normal[first], np.cross(b - a, c - a))
+    return np.where((its == its[:, :1]).all(axis=1)[:, None], origin.outward[first], np.cross(b - a, c - a))
 
 
 def _turned(placed: Points, divided: Triangles, reference: Points, least: float) -> NDArray[np.bool_]:
@@ -195,4 +163,4 @@ def _turned(placed: Points, divided: Triangles, reference: Points, least: float)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     double, expected = np.linalg.norm(cross, axis=1), np.linalg.norm(reference, axis=1)
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    return ((cross * reference).sum(axis=1) < 0.2 * double * expected) & (double > least * longest)
+    return ((cross * reference).sum(axis=1) < _TURNED * double * expected) & (double > least * longest)

@@ -105,12 +105,13 @@ def within(
     return reach.clamped(placed)
 
 
-def worst_between(positions: Points, triangles: NDArray[np.integer], reach: Reach) -> float:
-    """The most by which a point inside a triangle is past the limit, 0 where none is."""
+def between(positions: Points, triangles: NDArray[np.integer], reach: Reach) -> tuple[Points, Points]:
+    """Places [P,3] inside triangles that may be past the limit, and by how much each is, [P]; negative where it is not."""
     faces = triangles.astype(np.int64)
     owner, _, too_far, _ = _looked_at(positions, faces, _suspect(positions, faces, reach), reach, _COARSE)
     near = _near(positions, faces, owner, too_far, reach)
-    return float(_looked_at(positions, faces, near, reach, _FINE)[2].max(initial=0.0))
+    owner, weights, too_far, _ = _looked_at(positions, faces, near, reach, _FINE)
+    return np.einsum("pk,pkx->px", weights, positions[faces[owner]]), too_far
 
 
 def _suspect(placed: Points, faces: Triangles, reach: Reach) -> NDArray[np.int64]:
