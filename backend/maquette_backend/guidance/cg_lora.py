@@ -77,12 +77,11 @@ class CgLora(nn.Module):
                     parameter.uniform_(-bound, bound, generator=generator)
 
 
-def adapted(y: Tensor, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """``y + up(x · A)``: y [B,N,d_out], x [B,N,d_in], A [B,d_in,4], up [d_out,4] → [B,N,d_out], y's type.
+def adapted(y: Tensor, narrow: Tensor, up: Tensor) -> Tensor:
+    """``y + up(x · A)``: y [B,N,d_out], x · A [B,N,4], up [d_out,4] → [B,N,d_out], y's type.
 
     Without a tape ``y`` itself is changed.
     """
-    narrow = x @ down.to(x.dtype)
     parts = narrow.to(y.dtype), up.to(y.dtype).mT.expand(len(y), -1, -1)
     # the layer made y for us alone: without a tape it is added to where it lies
     return torch.baddbmm(y, *parts) if torch.is_grad_enabled() else y.baddbmm_(*parts)

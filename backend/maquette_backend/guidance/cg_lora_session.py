@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maquette_backend.guidance.adapted import Adaptation, Hook, Layer, Projection, attention_layers
-from maquette_backend.guidance.cg_lora import CgLora, adapted, camera_vector, targets_of
+from maquette_backend.guidance.cg_lora import RANK, CgLora, adapted, camera_vector, targets_of
 from maquette_backend.guidance.guided import Question
 from maquette_backend.priors.denoiser import HasDenoiser
 
@@ -59,6 +59,8 @@ class CgLoraSession:
         self._generated = threading.local()
         self._entry = self.network.register_forward_pre_hook(self._generate, with_kwargs=True)
         places: dict[tuple[str, Projection], int] = {(to.layer, to.projection): n for n, to in enumerate(targets)}
+        self._of_text = [n for n, to in enumerate(targets) if to.projection in ("to_k", "to_v") and to.inputs == width]
+        """Every layer's keys and values are projections of one and the same text."""
         for layer in layers:
             self.adaptation.hook(layer, self._hook(layer, places))
 
@@ -78,6 +80,7 @@ class CgLoraSession:
             yield
         finally:
             self._telling = None
+            self._forget()  # what was generated, in this thread at least, and the tape behind it
 
     def close(self) -> None:
         """Leave the network as it was found. Harmless when repeated."""
@@ -91,7 +94,7 @@ class CgLoraSession:
         """Before each evaluation, in its thread: the down matrices for its batch, once for all layers."""
         telling = self._telling
         if telling is None:
-            self._generated.downs = None
+            self._forget()
             return
         text = kwargs["encoder_hidden_states"] if "encoder_hidden_states" in kwargs else args[_TEXT_PLACE]
         repeats, rest = divmod(len(text), len(telling.camera))
@@ -101,15 +104,30 @@ class CgLoraSession:
         # many products of a few rows each: casting them down would take longer than it saves
         with torch.autocast(text.device.type, enabled=False):
             downs = self.lora(telling.camera.repeat(repeats, 1), told)
-        self._generated.downs = downs if self._scale == 1 else [self._scale * down for down in downs]
+        downs = downs if self._scale == 1 else [self._scale * down for down in downs]
+        self._generated.text, self._generated.downs = text, downs
+        self._generated.narrow = self._narrow(text, downs)
+
+    def _forget(self) -> None:
+        self._generated.downs = self._generated.text = self._generated.narrow = None
+
+    def _narrow(self, text: Tensor, downs: Sequence[Tensor]) -> dict[int, Tensor]:
+        """``text · A`` [B,T,4] of the keys and values, by their places among the targets: one product in place of two a
+        layer, each too narrow to be quick."""
+        joined = torch.cat([downs[place] for place in self._of_text], 2).to(text.dtype)
+        if joined.shape[1] != text.shape[2]:  # the network projects it first
+            return {}
+        return dict(zip(self._of_text, (text @ joined).split(RANK, 2), strict=True))
 
     def _hook(self, layer: Layer, places: dict[tuple[str, Projection], int]) -> Hook:
         def add(projection: Projection, x: Tensor, y: Tensor) -> Tensor:
             downs = getattr(self._generated, "downs", None)
             if downs is None:
                 return y
-            place = places[layer.name, projection]
-            return adapted(y, x, downs[place], self.lora.up[place])
+            place, ready = places[layer.name, projection], self._generated.narrow
+            shared = x is self._generated.text and place in ready
+            narrow = ready[place] if shared else x @ downs[place].to(x.dtype)
+            return adapted(y, narrow, self.lora.up[place])
 
         return add
 

@@ -129,6 +129,21 @@ def test_one_sample_is_the_network_with_the_product_added_to_its_weights(joined:
     assert float((got[0] - told_and_untold(asked)[0]).abs().max()) > 1e-3
 
 
+def test_keys_and_values_of_all_layers_come_from_one_product_as_from_each_layers_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    prior = TinyPrior()
+    session, asked = awake(CgLoraSession(prior)), tiny_question(prior)
+    found = []
+    for ready in (2 * len(session.adaptation.layers), 0):
+        with session.telling(session.telling_of(asked)):
+            found.append(told_and_untold(asked))
+            assert len(session._generated.narrow) == ready
+        assert session._generated.downs is None, "nothing that was generated outlives its telling"
+        monkeypatch.setattr(CgLoraSession, "_narrow", lambda *given: {})
+    session.close()
+    for together, apart in zip(*found, strict=True):
+        torch.testing.assert_close(together, apart)
+
+
 def test_every_view_hears_its_own_camera_and_side() -> None:
     """A batch is its samples one by one, told and untold apart."""
     prior = TinyPrior()
