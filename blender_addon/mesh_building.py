@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 UV_NAME = "Maquette UV"
 COLOR_NAME = "Maquette Color"
+HARD_ANGLE = np.deg2rad(50.0)
+"""Where a new surface turns by more along an edge, it is one; so the backend takes the original's."""
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
@@ -30,6 +32,15 @@ def fill_mesh(mesh: bpy.types.Mesh, positions: Floats, faces: Ints, corner_uvs: 
     if corner_uvs is not None:
         set_uvs(mesh, UV_NAME, corner_uvs.reshape(-1, 2))
     mesh.update(calc_edges=True)
+
+
+def mark_hard_edges(mesh: bpy.types.Mesh) -> None:
+    """Mark a new surface's edges sharp where it turns by more than HARD_ANGLE: shading that is smooth round an edge shows
+    how uneven the triangles beside it are, as beads."""
+    smooth = np.zeros(len(mesh.polygons), bool)
+    mesh.polygons.foreach_get("use_smooth", smooth)
+    mesh.set_sharp_from_angle(angle=HARD_ANGLE)
+    mesh.polygons.foreach_set("use_smooth", smooth)  # the call makes all faces smooth
 
 
 def set_positions(mesh: bpy.types.Mesh, positions: Floats, *, update: bool = True) -> None:

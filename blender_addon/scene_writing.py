@@ -247,6 +247,8 @@ def _result_object(
     wishes = result_settings.wishes(context.scene)
     carried = carrying.carry(context, target, result, refined, origin.recipe_json, wishes, how)
     said = quads.make_quads(context, result, how.quads) if how.quads else ""
+    if not refined.same_topology:
+        mesh_building.mark_hard_edges(result.data)
     return _Made(result, fits=False, carried=carried, said=said)
 
 

@@ -49,6 +49,16 @@ def test_uvs_and_flat_shading_come_only_on_request(addon: Addon) -> None:
         assert face.use_smooth == bool(np.dot(face.normal, smooth) > 0.5)
 
 
+def test_the_hard_edges_of_a_new_surface_are_marked_sharp(addon: Addon) -> None:
+    """A cube's own twelve, in as many pieces as it came in; all else is smooth."""
+    mesh = delivered(addon, scenes.cube(prompt=None)).data
+    sides = [np.flatnonzero(np.isclose(np.abs(place), np.abs(places(mesh)).max())) for place in places(mesh)]
+    for edge in mesh.edges:
+        ends = [set(sides[vertex].tolist()) for vertex in edge.vertices]
+        assert edge.use_edge_sharp == (len(ends[0] & ends[1]) == 2)
+    assert any(edge.use_edge_sharp for edge in mesh.edges)
+
+
 def test_carried_uvs_lie_on_the_same_picture_and_seams_are_marked(addon: Addon) -> None:
     """An affine map on each triangle is carried exactly; on a cube the seams are those of its unwrapping."""
     crate = scenes.cube(prompt=None)
