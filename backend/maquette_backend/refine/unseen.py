@@ -28,6 +28,8 @@ _NODES = 8_000
 _NEIGHBOURS = 10
 _TURN = 0.15
 """What turning a normal by a radian counts for beside distances: the two sides of a board are not neighbours."""
+_FADE = 1 / 64
+"""Of the texture's side: over that much normals fade out into what is unseen; less would be a step in its mips."""
 _LEASH = 1e-7
 """How weakly nodes are drawn to the mean of all: enough for those that no known one is linked to."""
 
@@ -133,7 +135,7 @@ def faded(normals: NDArray[np.uint8], texels: TexelMap, known: NDArray[np.bool_]
     assert mesh.corner_uvs is not None
     frames = Leans(mesh.positions, mesh.triangles, mesh.corner_uvs)
     leans = frames.of(normals, texels.triangles, texels.weights)
-    leans = joined(np.where(known[:, None], leans, 0), texels, known, spacing=0)
+    leans = joined(np.where(known[:, None], leans, 0), texels, known, texels.size * _FADE)
     near = np.flatnonzero(~known & (np.abs(leans).max(1) > 1 / 255))
     flat[near] = frames.stored(leans[near], texels.triangles[near], texels.weights[near])
     return flat
