@@ -37,16 +37,17 @@ test: check test-backend test-blender  ## All that a change must pass: check, ba
 test-backend: setup
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BACKEND) -m pytest -n 2 --dist loadfile -m "not blender and not gpu and not slow" --ignore=tests/blender_addon --ignore=tests/end_to_end
 
+# the allocator that stops at once where Blender uses Python's memory beside a running thread (docs/decisions/0012)
 test-blender: setup
-	$(BLENDER) -m pytest -m "not gpu and not slow" $(BLENDER_TESTS)
+	PYTHONMALLOC=debug $(BLENDER) -m pytest -m "not gpu and not slow" $(BLENDER_TESTS)
 
 test-all: test  ## The slow tests too, and the add-on in Blender 4.2 LTS and 5.0
 	@$(SETUP) blender-4.2 blender-5.0
 	$(BACKEND) -m pytest -m "slow and not blender and not gpu" --ignore=tests/blender_addon --ignore=tests/end_to_end \
 		|| test $$? -eq 5  # 5: no slow test exists
-	$(BLENDER) -m pytest -m "slow and not gpu" $(BLENDER_TESTS) || test $$? -eq 5
-	.venv-blender-4.2/bin/python -m pytest -m "not gpu" $(BLENDER_TESTS)
-	.venv-blender-5.0/bin/python -m pytest -m "not gpu" $(BLENDER_TESTS)
+	PYTHONMALLOC=debug $(BLENDER) -m pytest -m "slow and not gpu" $(BLENDER_TESTS) || test $$? -eq 5
+	PYTHONMALLOC=debug .venv-blender-4.2/bin/python -m pytest -m "not gpu" $(BLENDER_TESTS)
+	PYTHONMALLOC=debug .venv-blender-5.0/bin/python -m pytest -m "not gpu" $(BLENDER_TESTS)
 
 test-gui:  ## The add-on in a real window (needs Linux, root, and 2 GB for the window's system)
 	@test -e tools/test_gui.py || { echo "There is no windowed test yet: the panel is drawn and inspected headless by 'make test'."; exit 1; }

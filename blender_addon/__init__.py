@@ -2,7 +2,18 @@
 
 import bpy
 
-from . import jobs, look_settings, operators, panels, preferences, prior_settings, properties, pump, result_settings
+from . import (
+    jobs,
+    look_settings,
+    operators,
+    panels,
+    preferences,
+    prior_settings,
+    properties,
+    pump,
+    result_settings,
+    undo_steps,
+)
 from .operators import add_start
 
 _CLASSES: tuple[type, ...] = (
@@ -12,6 +23,7 @@ _CLASSES: tuple[type, ...] = (
     *properties.CLASSES,
     *result_settings.CLASSES,
     *operators.CLASSES,
+    *undo_steps.CLASSES,
     *panels.CLASSES,
 )
 

@@ -17,7 +17,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from . import bake_checks, bake_material, mesh_reading, properties
+from . import bake_checks, bake_material, mesh_reading, overriding, properties
 from ._protocol import errors
 from .refined import Floats, Ints
 
@@ -251,8 +251,8 @@ def _run_baker(
     stage.high.select_set(not onto_low, view_layer=layer)
     layer.update()
     chosen = [stage.low] if onto_low else [stage.low, stage.high]
-    override = context.temp_override(
-        scene=stage.scene, view_layer=layer, active_object=stage.low, object=stage.low, selected_objects=chosen
+    override = overriding.overridden(
+        context, scene=stage.scene, view_layer=layer, active_object=stage.low, object=stage.low, selected_objects=chosen
     )
     try:
         with override:

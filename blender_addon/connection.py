@@ -6,7 +6,8 @@ import ipaddress
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import zmq
@@ -27,6 +28,7 @@ from .traffic import (
     PreviewShown,
     Progressed,
     Reconnect,
+    Rest,
     StartJob,
     Uploading,
 )
@@ -34,6 +36,8 @@ from .wire import POLL_MILLIS, Wire
 
 CLIENT = "maquette-blender 0.1.0"
 FILE_RETRY_SECS = 0.5
+REST_SECS = 2.0
+"""To wait for the thread at most; it looks at its commands every ``POLL_MILLIS``."""
 _RETRYABLE = (errors.ErrorCode.UNREACHABLE, errors.ErrorCode.TIMED_OUT)
 
 
@@ -44,12 +48,19 @@ class Connection:
         """``file``: the connection file, read anew for each socket. ``remote_allowed``: beyond loopback."""
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._thread = threading.Thread(
-            target=_Worker(file, remote_allowed, self._commands, self._events.put).run,
-            name="maquette-connection",
-            daemon=True,
-        )
-        self._thread.start()
+        self._worker = _Worker(file, remote_allowed, self._commands, self._events.put)
+        self._thread = self._started(None)
+        _open.append(self)
+
+    def _started(self, after: threading.Thread | None) -> threading.Thread:
+        thread = threading.Thread(target=self._run, args=(after,), name="maquette-connection", daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self, after: threading.Thread | None) -> None:
+        if after is not None:
+            after.join()
+        self._worker.run()
 
     def send(self, command: Command) -> None:
         """Ask something of the thread; returns at once."""
@@ -64,8 +75,36 @@ class Connection:
 
     def stop(self) -> None:
         """End the thread and close its sockets; jobs run on."""
+        _open.remove(self)
         self._commands.put(None)
-        self._thread.join(timeout=2.0)
+        self._thread.join(REST_SECS)
+
+    def rest(self) -> None:
+        """End the thread, so that none of its Python runs; the sockets stay open."""
+        self._commands.put(Rest())
+        self._thread.join(REST_SECS)
+
+    def wake(self) -> None:
+        """Go on after ``rest``, on a new thread."""
+        self._thread = self._started(self._thread)
+
+
+_open: list[Connection] = []
+"""Those that were not stopped: one while the extension is enabled."""
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """No connection's thread runs Python in here. For what Blender does badly beside threads; see ``overriding``."""
+    resting = list(_open)
+    for one in resting:
+        one.rest()
+    try:
+        yield
+    finally:
+        for one in resting:
+            if one in _open:
+                one.wake()
 
 
 class _Worker:
@@ -87,20 +126,24 @@ class _Worker:
         self._file_retry_at = 0.0
         self._submits: dict[str, _Submit] = {}
         self._fetches: dict[str, _Fetch] = {}
+        self._context: zmq.Context | None = None
+        self._rests = False
 
     # ---- the loop -----------------------------------------------------------------------------------
     def run(self) -> None:
-        """Until told to stop."""
-        context = zmq.Context()
+        """Until told to stop, or to rest."""
+        self._rests = False
+        self._context = self._context or zmq.Context()
         try:
             while self._take_commands():
-                self._open_if_wanted(context)
+                self._open_if_wanted(self._context)
                 self._send_all()
                 self._handle(self._receive())
                 self._handle(self._session.tick())
         finally:
-            self._close()
-            context.destroy(linger=0)
+            if not self._rests:
+                self._close()
+                self._context.destroy(linger=0)
 
     def _take_commands(self) -> bool:
         while True:
@@ -108,7 +151,8 @@ class _Worker:
                 command = self._commands.get_nowait()
             except queue.Empty:
                 return True
-            if command is None:
+            self._rests = isinstance(command, Rest)
+            if command is None or self._rests:
                 return False
             try:
                 self._obey(command)

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import look_settings, map_arrival, properties, result_notes, same_topology, scene_reading, scene_writing
+from . import (
+    look_settings,
+    map_arrival,
+    properties,
+    result_notes,
+    same_topology,
+    scene_reading,
+    scene_writing,
+    undo_steps,
+)
 from ._protocol import errors, messages, readings, recipe_text, version
 from .refined import Frame, Refined
 from .scene_reading import TargetKey
@@ -234,7 +243,7 @@ def _deliver(context: bpy.types.Context, now: Runtime, job: LiveJob, subjects: t
         now.closed.discard(job.job_id)
         remember(context.scene, job)
     if job.delivered:
-        scene_writing.push_undo(context, "Maquette: Refine")
+        undo_steps.refine()
 
 
 def _said_of_each(job: LiveJob) -> dict[str, str]:

@@ -99,7 +99,7 @@ class Runtime:
             return True
         if check.is_done:
             self.view_check = None
-            view_check.push_undo(context, check)
+            view_check.push_undo(check)
         return True
 
     def _handle(self, context: bpy.types.Context, event: Event) -> None:

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import carrying, correspondence, mesh_building, nearest_surface
+from . import carrying, correspondence, mesh_building, nearest_surface, overriding
 from .correspondence import Source
 from .refined import Correspondence, Floats, Ints
 
@@ -73,7 +73,7 @@ def _quadriflow(context: bpy.types.Context, source: Source, count: int) -> tuple
     thing = bpy.data.objects.new(mesh.name, mesh)
     context.scene.collection.objects.link(thing)
     try:
-        with context.temp_override(object=thing, active_object=thing, selected_objects=[thing]):
+        with overriding.overridden(context, object=thing, active_object=thing, selected_objects=[thing]):
             done = bpy.ops.object.quadriflow_remesh(
                 mode="FACES", target_faces=count, use_mesh_symmetry=False, use_preserve_sharp=False, seed=SEED
             )

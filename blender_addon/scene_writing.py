@@ -386,11 +386,3 @@ def unstamp(job_id: str) -> None:
         if held.role == "NONE" and held.job_id == job_id:
             held.property_unset("job_id")
             held.property_unset("subject_id")
-
-
-def push_undo(context: bpy.types.Context, message: str) -> None:
-    """One step for the artist's Ctrl-Z."""
-    window = context.window or context.window_manager.windows[0]
-    with context.temp_override(window=window):
-        if bpy.ops.ed.undo_push.poll():
-            bpy.ops.ed.undo_push(message=message)

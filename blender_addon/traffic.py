@@ -46,7 +46,12 @@ class Reconnect:
     """Read the connection file again and try at once."""
 
 
-Command = StartJob | FollowJob | EndJob | PreviewShown | Reconnect
+@dataclass(frozen=True)
+class Rest:
+    """End the thread, and leave all that is open to the next one."""
+
+
+Command = StartJob | FollowJob | EndJob | PreviewShown | Reconnect | Rest
 
 
 # ---- connection → main thread ---------------------------------------------------------------------

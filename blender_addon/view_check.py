@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 from mathutils.bvhtree import BVHTree
 
-from . import camera_reading, coverage, face_selection, looked_at, properties, scene_writing
+from . import camera_reading, coverage, face_selection, looked_at, properties, undo_steps
 from ._protocol import recipe
 
 Purpose = Literal["check", "select", "add"]
@@ -136,10 +136,12 @@ def _others(context: bpy.types.Context, thing: bpy.types.Object) -> list[int]:
     ]
 
 
-def push_undo(context: bpy.types.Context, check: ViewCheck) -> None:
+def push_undo(check: ViewCheck) -> None:
     """One step for what a check changed from the timer, where no operator does it."""
-    if check.has_found and check.purpose != "check":
-        scene_writing.push_undo(context, "Maquette: Add Cameras" if check.purpose == "add" else "Maquette: Select Unseen")
+    if check.has_found and check.purpose == "add":
+        undo_steps.add_cameras()
+    elif check.has_found and check.purpose != "check":
+        undo_steps.select_unseen()
 
 
 def sentence(found: coverage.Coverage) -> str:

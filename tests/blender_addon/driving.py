@@ -24,3 +24,19 @@ def pump_until(addon: Addon, done: Callable[[], bool], timeout_secs: float = 15.
 def begin(addon: Addon) -> object:
     """Start a job as the Refine button does in a window, without waiting for it."""
     return addon("jobs").start(bpy.context, addon("pump").runtime())
+
+
+# None of these in a ``temp_override``: operators in one are not safe beside threads (see the add-on's ``overriding``).
+def push(message: str = "test") -> None:
+    """An undo step, as anything that the artist does makes one."""
+    assert bpy.ops.ed.undo_push(message=message) == {"FINISHED"}
+
+
+def undo() -> None:
+    """Ctrl-Z."""
+    assert bpy.ops.ed.undo() == {"FINISHED"}
+
+
+def redo() -> None:
+    """Shift-Ctrl-Z."""
+    assert bpy.ops.ed.redo() == {"FINISHED"}

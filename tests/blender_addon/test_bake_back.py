@@ -9,7 +9,7 @@ import blender_scenes as scenes
 import bpy
 import numpy as np
 import pytest
-from driving import Addon
+from driving import Addon, push, undo
 
 pytestmark = pytest.mark.blender
 RELIEF = 0.08
@@ -248,16 +248,13 @@ def test_a_failure_midway_leaves_no_trace(addon: Addon, monkeypatch: pytest.Monk
 
 def test_one_undo_step_takes_it_back(addon: Addon) -> None:
     plate(FEW)
-    window = bpy.context.window_manager.windows[0]
     scene = bpy.context.scene
     scene.maquette_results.bake_maps, scene.maquette_results.bake_size = {"NORMAL"}, "512"
-    with bpy.context.temp_override(window=window):
-        bpy.ops.ed.undo_push(message="before")
+    push()
     before = scenes.state()
-    with bpy.context.temp_override(window=window):
-        assert bpy.ops.maquette.bake_back("EXEC_DEFAULT", True) == {"FINISHED"}
-        assert "Plate Baked" in bpy.data.objects
-        bpy.ops.ed.undo()
+    assert bpy.ops.maquette.bake_back("EXEC_DEFAULT", True) == {"FINISHED"}
+    assert "Plate Baked" in bpy.data.objects
+    undo()
     assert scenes.differences(before, scenes.state()) == {}
 
 

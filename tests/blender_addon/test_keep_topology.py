@@ -11,7 +11,7 @@ import nasty_meshes
 import numpy as np
 import pytest
 from carrying_scenes import bend, rigged, weights_of
-from driving import Addon, begin, pump_until
+from driving import Addon, begin, pump_until, push, redo, undo
 from small_backend import GROWTH, SmallBackend, texture
 
 pytestmark = pytest.mark.blender
@@ -132,18 +132,16 @@ def test_a_second_key_replaces_the_first_and_does_not_add_to_it(addon: Addon, co
 def test_it_is_one_undo_step(addon: Addon, connected: SmallBackend, delivery: str) -> None:
     nasty_meshes.rigged()
     target().delivery = delivery
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.undo_push(message="test")
+    push()
     before = scenes.state()
     begin(addon)
     pump_until(addon, lambda: addon("pump").runtime().job is None)
     after = scenes.state()
     assert after != before
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.undo()
-        assert scenes.differences(before, scenes.state()) == {}
-        bpy.ops.ed.redo()
-        assert scenes.differences(after, scenes.state()) == {}
+    undo()
+    assert scenes.differences(before, scenes.state()) == {}
+    redo()
+    assert scenes.differences(after, scenes.state()) == {}
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)

@@ -8,7 +8,7 @@ import blender_scenes as scenes
 import bpy
 import numpy as np
 import pytest
-from driving import Addon, begin, pump_until
+from driving import Addon, begin, pump_until, push, redo, undo
 from small_backend import GROWTH, ORANGE, SmallBackend, texture
 
 pytestmark = pytest.mark.blender
@@ -18,21 +18,6 @@ def positions(thing: bpy.types.Object) -> np.ndarray:
     out = np.zeros((len(thing.data.vertices), 3), np.float32)
     thing.data.attributes["position"].data.foreach_get("vector", out.ravel())
     return out
-
-
-def undo() -> None:
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.undo()
-
-
-def redo() -> None:
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.redo()
-
-
-def push() -> None:
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
-        bpy.ops.ed.undo_push(message="test")
 
 
 def test_operator_blocks_and_delivers(addon: Addon, backend: SmallBackend, capfd: pytest.CaptureFixture[str]) -> None:

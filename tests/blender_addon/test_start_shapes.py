@@ -9,7 +9,7 @@ import bmesh
 import bpy
 import numpy as np
 import pytest
-from driving import Addon
+from driving import Addon, push, undo
 from test_panels import COMPLAINTS, draw
 
 pytestmark = pytest.mark.blender
@@ -57,17 +57,15 @@ def test_round_ones_are_smooth_but_for_the_cylinders_rims(addon: Addon) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_added_at_the_cursor_and_one_undo_takes_it_back(addon: Addon, shape: str) -> None:
-    window = bpy.context.window_manager.windows[0]
     bpy.context.scene.cursor.location = (1, 2, 3)
-    with bpy.context.temp_override(window=window):
-        bpy.ops.ed.undo_push(message="before")
-        before = scenes.state()
-        assert bpy.ops.maquette.add_start("EXEC_DEFAULT", True, shape=shape) == {"FINISHED"}
-        thing = bpy.context.view_layer.objects.active
-        assert tuple(thing.location) == (1, 2, 3)
-        assert thing.select_get()
-        assert 0.99 <= max(thing.dimensions) <= 1.21
-        bpy.ops.ed.undo()
+    push()
+    before = scenes.state()
+    assert bpy.ops.maquette.add_start("EXEC_DEFAULT", True, shape=shape) == {"FINISHED"}
+    thing = bpy.context.view_layer.objects.active
+    assert tuple(thing.location) == (1, 2, 3)
+    assert thing.select_get()
+    assert 0.99 <= max(thing.dimensions) <= 1.21
+    undo()
     assert scenes.differences(before, scenes.state()) == {}
 
 

@@ -29,8 +29,11 @@ def coarse_chair(name: str = "Chair", **settings: object) -> bpy.types.Object:
         bpy.ops.mesh.primitive_cube_add(size=1, location=center, scale=size)
         bpy.context.object.name = "Part"
     parts = [thing for thing in bpy.data.objects if thing.name.startswith("Part")]
-    with bpy.context.temp_override(active_object=parts[0], selected_editable_objects=parts, selected_objects=parts):
-        bpy.ops.object.join()
+    bpy.ops.object.select_all(action="DESELECT")
+    for part in parts:
+        part.select_set(True)
+    bpy.context.view_layer.objects.active = parts[0]
+    bpy.ops.object.join()
     chair = parts[0]
     chair.name = chair.data.name = name
     chair.location, chair.rotation_euler, chair.scale = (2, -1, 0.5), (0, 0, 0.7), (1.2, 1.0, 0.9)
