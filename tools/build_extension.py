@@ -10,6 +10,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -93,13 +94,13 @@ def builder() -> Path:
 def build(platforms: list[str], output: Path) -> Path:
     """Stage, build and validate; the path of the zip."""
     version = tomllib.loads((ADDON / "blender_manifest.toml").read_text())["version"]
-    staging = ROOT / "build" / f"extension-{output.stem}"
-    shutil.rmtree(staging, ignore_errors=True)
-    stage(staging, platforms)
     target = output if output.suffix == ".zip" else output / f"maquette-{version}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     run = [sys.executable, str(builder())]
-    subprocess.run([*run, "build", "--source-dir", str(staging), "--output-filepath", str(target)], check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        staging = Path(scratch) / "maquette"
+        stage(staging, platforms)
+        subprocess.run([*run, "build", "--source-dir", str(staging), "--output-filepath", str(target)], check=True)
     subprocess.run([*run, "validate", str(target)], check=True)
     return target
 
