@@ -20,6 +20,7 @@ from maquette_backend.guidance.cg_lora_session import CgLoraSession, Telling
 from maquette_backend.guidance.distiller import Arrays, Distiller
 from maquette_backend.guidance.guided import Guided, Question, some_views
 from maquette_backend.guidance.optimiser_arrays import restore, to_arrays
+from maquette_backend.guidance.recomputed import recomputed
 from maquette_backend.guidance.velocity_loss import velocity_loss
 from maquette_backend.priors.control import HearsControls
 from maquette_backend.priors.denoiser import HasDenoiser
@@ -102,7 +103,12 @@ class CameraGuided:
         noisy, tokens = question.noisy(), self._prior.object_tokens(question.text)
         total = noisy.new_zeros(())
         truncated = not settings.denoising_weight
-        with self.session.telling(telling), recorded_maps(self.session.adaptation, tokens, truncated) as maps:
+        session = self.session
+        with (
+            session.telling(telling),
+            recomputed(session.network),
+            recorded_maps(session.adaptation, tokens, truncated) as maps,
+        ):
             clean = prior.predict_denoised(noisy, question.time, question.text, question.views, question.modality)
             total = total + settings.denoising_weight * velocity_loss(question, clean, question.time)
         if settings.alignment_weight:
