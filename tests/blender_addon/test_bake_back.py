@@ -284,6 +284,7 @@ def all_uvs(thing: bpy.types.Object) -> np.ndarray:
 
 def write_uvs(thing: bpy.types.Object, uvs: np.ndarray) -> None:
     thing.data.uv_layers[0].data.foreach_set("uv", uvs.astype(np.float32).ravel())
+    thing.data.update()  # 4.2 shows modifiers what was there before, otherwise
 
 
 def shift_uvs(thing: bpy.types.Object, by: list[float]) -> None:
