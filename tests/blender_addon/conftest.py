@@ -23,6 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "bl_ext.user_default.maquette"
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Blender 4.2 as a module frees its panels after Python has ended, and dies of it: tests that passed would fail."""
+    session = config.pluginmanager.get_plugin("session")
+    if bpy.app.version < (4, 5) and session is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(session.exitstatus))
+
+
 @pytest.fixture(scope="session")
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The extension, built and validated by Blender's own builder, with this platform's wheels."""

@@ -21,6 +21,7 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 from driving import Addon, pump_until  # noqa: E402 (found by the path above, once Blender is there)
 
+pytest_unconfigure = _fixtures.pytest_unconfigure
 extension_zip, installed, addon = _fixtures.extension_zip, _fixtures.installed, _fixtures.addon
 
 
