@@ -103,8 +103,7 @@ def at_rest() -> Iterator[None]:
         yield
     finally:
         for one in resting:
-            if one in _open:
-                one.wake()
+            one.wake()  # one that was stopped meanwhile closes its sockets
 
 
 class _Worker:
@@ -144,6 +143,7 @@ class _Worker:
             if not self._rests:
                 self._close()
                 self._context.destroy(linger=0)
+                self._context = None
 
     def _take_commands(self) -> bool:
         while True:

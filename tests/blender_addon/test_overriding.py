@@ -7,6 +7,7 @@ from pathlib import Path
 
 import blender_scenes as scenes
 import bpy
+import psutil
 import pytest
 from driving import Addon, begin, pump_until, push, undo
 from small_backend import SmallBackend
@@ -17,6 +18,12 @@ ADDON = Path(__file__).resolve().parents[2] / "blender_addon"
 def talking() -> list[str]:
     """The connection's threads that are alive."""
     return [one.name for one in threading.enumerate() if one.name == "maquette-connection"]
+
+
+def open_sockets(endpoint: str) -> int:
+    """TCP connections of this process that lead to ``tcp://host:port``."""
+    port = int(endpoint.rpartition(":")[2])
+    return sum(bool(one.raddr) and one.raddr.port == port for one in psutil.Process().net_connections("tcp"))
 
 
 def test_the_addon_overrides_the_context_in_one_place_only() -> None:
@@ -50,9 +57,11 @@ def test_it_goes_on_after_an_error_too(addon: Addon, connected: SmallBackend) ->
 
 
 def test_a_connection_that_is_closed_in_an_override_stays_closed(addon: Addon, connected: SmallBackend) -> None:
+    told = connected.connection.endpoint
     with addon("overriding").overridden(bpy.context):
         addon("pump").runtime().disconnect()
-    assert talking() == []
+        assert open_sockets(told) == 1
+    pump_until(addon, lambda: not talking() and open_sockets(told) == 0)
 
 
 def test_a_step_needs_no_window_and_is_named_for_what_it_is_for(
