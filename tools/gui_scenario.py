@@ -62,6 +62,7 @@ def scenario() -> Steps:
     yield from connect()
     yield from refine()
     yield from undo_and_redo()
+    yield from material_preview()
     yield from lose_backend()
 
 
@@ -209,6 +210,16 @@ def undo_and_redo() -> Steps:
     check("and Show Result the result", not result().hide_viewport and bpy.data.objects[TARGET].hide_viewport)
 
 
+def material_preview() -> Steps:
+    """The result's material as EEVEE shows it, in the artist's own viewport."""
+    shading = viewport()[1].spaces.active.shading
+    shading.type = "MATERIAL"
+    yield from rest(20.0)  # the processor compiles shaders and draws
+    yield from shot("9_material_preview")
+    shading.type = "SOLID"
+    yield from rest(0.5)
+
+
 def lose_backend() -> Steps:
     """Another job whose backend ends while it runs; then the panel must say so and offer what helps."""
     bpy.context.scene.maquette.geometry_steps = 400
@@ -218,13 +229,13 @@ def lose_backend() -> Steps:
     (HERE / "stop-backend").touch()
     yield from until(lambda: now().welcome is None, "the news that the backend is gone", 60)
     yield from rest(1.0)
-    yield from shot("9_lost_during_job")
+    yield from shot("10_lost_during_job")
     yield from click("maquette.cancel", across=0.8)
     check("cancel without a backend restores the scene", now().job is None and result() is not None)
     yield from rest(0.5)
-    yield from shot("10_not_connected")
+    yield from shot("11_not_connected")
     yield from click("maquette.start_backend")
-    yield from shot("11_start_without_python")
+    yield from shot("12_start_without_python")
     yield from over_viewport()
     errors = sys.modules[f"{PACKAGE}._protocol.errors"]
     now().last_error = errors.MaquetteError(
@@ -234,7 +245,7 @@ def lose_backend() -> Steps:
     )
     viewport()[1].tag_redraw()
     yield from rest(1.0)
-    yield from shot("12_error")
+    yield from shot("13_error")
 
 
 # ---- the timer ------------------------------------------------------------------------------------
