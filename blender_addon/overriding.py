@@ -1,7 +1,7 @@
 """Blender's operators in a context of our choosing, safe beside the connection's thread.
 
 Inside ``temp_override``, Blender looks up each context member in a Python dictionary. Operators run with the
-interpreter's lock released, and the lookup takes it only where no thread at all holds it (4.5 and 5.0): if another
+interpreter's lock released, and the lookup takes it only where no thread at all holds it (4.2 to 5.0): if another
 thread runs Python just then, two threads are in Python's allocator and Blender dies of it sooner or later. So: where
 the operator needs no other context, none is made; where it does, the connection's thread rests meanwhile.
 """
