@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ def peak_bytes(run: Callable[[], object], held: Sequence[nn.Module], device: tor
         run()
         return int(torch.cuda.max_memory_allocated(device))
     counted = _Counted()
-    with counted if device.type == "cpu" else nullcontext():
+    with counted:
         run()
     return counted.most + sum(_storage_bytes(part) for part in held)
 

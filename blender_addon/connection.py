@@ -74,8 +74,9 @@ class Connection:
             return None
 
     def stop(self) -> None:
-        """End the thread and close its sockets; jobs run on."""
-        _open.remove(self)
+        """End the thread and close its sockets; jobs run on. Harmless when repeated."""
+        if self in _open:
+            _open.remove(self)
         self._commands.put(None)
         self._thread.join(REST_SECS)
 

@@ -52,14 +52,20 @@ def test_value_and_gradient_are_the_same_and_less_than_half_is_kept(network: UNe
     assert kept < plain_bytes / 2
 
 
-def test_without_a_tape_nothing_is_evaluated_twice(network: UNet2DConditionModel) -> None:
-    part = parts_without_adapters(network)[0]
+@pytest.mark.parametrize(("has_tape", "times"), [(False, 1), (True, 2)])
+def test_a_part_is_evaluated_twice_with_a_tape_and_once_without(
+    network: UNet2DConditionModel, has_tape: bool, times: int
+) -> None:
     calls: list[int] = []
-    counting = part.register_forward_hook(lambda *_: calls.append(1))
-    with torch.no_grad(), recomputed(network):
-        network(randn(1, 4, 16, 16, seed=2), torch.tensor(500), randn(1, 7, 16, seed=1))
-    counting.remove()
+    # of a convolution inside of the part after the attention: a second evaluation does not pass the part's own hooks
+    network.up_blocks[1].resnets[0].conv1.register_forward_hook(lambda *_: calls.append(1))
+    text = randn(1, 7, 16, seed=1).requires_grad_(has_tape)
+    with torch.set_grad_enabled(has_tape), recomputed(network):
+        value = network(randn(1, 4, 16, 16, seed=2), torch.tensor(500), text).sample
     assert calls == [1]
+    if has_tape:
+        value.sum().backward()
+    assert len(calls) == times
 
 
 def test_what_has_an_adapter_is_not_among_the_parts_and_all_is_put_back() -> None:
